@@ -1,0 +1,219 @@
+"""The result types: plain data that crosses every seam. A run is one JSON document.
+
+Names carry their units: `_s` seconds, `_bytes` bytes. JSON is `dataclasses.asdict` of these types with
+`None` left out (`to_json`); `topolab.store` reads and checks it, `topolab schema run` publishes its schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from topolab.ledger import Ledger, PlaceCount, Service
+
+FORMAT = 1
+
+Verdict = Literal["VALID", "SUSPECT"]
+SettingValue = int | bool | str
+FindingCode = Literal[
+    "unbalanced",
+    "queue_mismatch",
+    "prediction_differs",
+    "not_at_rest",
+    "processes_missing",
+    "instrument_late",
+    "instrument_descriptors",
+    "requests_failed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A typed reason to doubt a run: what was seen, and what to do next."""
+
+    code: FindingCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerQueue:
+    """A listening socket's accept queue at the census, as the kernel reports it (`ss -l`).
+
+    `recv_q` is the kernel's count of connections not accepted yet, `send_q` the bound it applied
+    (min(backlog, somaxconn)), `unaccepted` our own count of such sockets (TCP: ESTABLISHED with
+    inode 0; unix: pending connections listed by the listener).
+    """
+
+    service: Service
+    address: str
+    recv_q: int
+    send_q: int
+    unaccepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class AfterRelease:
+    """What became of the requests once the gate answered.
+
+    `left`: clients whose handshake was unanswered; they leave at release. The others are followed to
+    their end: `answered`, or `failed` (reset, error status, or no answer by the deadline).
+    """
+
+    answered: int
+    failed: int
+    left: int
+    seconds_to_last: float
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentReport:
+    """The instrument's own honesty.
+
+    Lateness is actual minus due time of opening a connection. Memory is the sum of the PSS of its
+    processes at the census. `descriptor_limit` is per process; `descriptors_short` counts the
+    connections that it could not open or take for lack of descriptors. `seconds_to_rest` counts from the first
+    opening; `at_rest` is false when the deadline came first.
+    """
+
+    rate_asked: float
+    rate_got: float
+    lateness_p99_s: float
+    lateness_max_s: float
+    cpu_s: float
+    memory_bytes: int
+    descriptor_limit: int
+    descriptors_short: int
+    seconds_to_rest: float
+    at_rest: bool
+    processes_asked: int
+    processes_seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the instrument saw: the `result` event of `python -m topolab.instrument capacity`."""
+
+    places: tuple[PlaceCount, ...]
+    listeners: tuple[ListenerQueue, ...]
+    after_release: AfterRelease
+    instrument: InstrumentReport
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user typed: deviations from the topology's own settings, by their full names."""
+
+    requests: int
+    settings: dict[str, SettingValue]
+    limits: dict[str, int]
+    limits_name: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says. `bound_by` is the setting or limit that draws the line for these N requests.
+
+    None where all N are in a handler; then `next_limit` (always: the first limit that would bind with more
+    requests) says what would. `because` explains bounds where the server itself is random.
+    """
+
+    places: tuple[PlaceCount, ...]
+    bound_by: str | None
+    next_limit: str | None = None
+    because: str | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The measured ledger and the listeners behind it."""
+
+    places: tuple[PlaceCount, ...]
+    listeners: tuple[ListenerQueue, ...] = ()
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Fingerprint of the machine that was measured."""
+
+    os: str
+    kernel: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    somaxconn: int
+    nofile_hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One experiment on one stack: what was asked, what was seen, on which host."""
+
+    experiment: str
+    topology: str
+    runtime: str
+    asked: Asked
+    predicted: Prediction
+    measured: Measured
+    after_release: AfterRelease
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    instrument: InstrumentReport
+    plan: dict[str, str]  # the environment file that was started: every setting and limit resolved
+    host: Host
+    versions: dict[str, str]
+    command: str  # what to type to do it again
+    started: str  # ISO 8601, UTC
+    seconds: float  # stack up, measured, and down again
+    format: int = FORMAT
+
+    @property
+    def name(self) -> str:
+        """Names its file: sorts by time, and no topology can overwrite another's."""
+        return f"{self.started.replace(':', '').replace('-', '')}-{self.experiment}-{self.topology}-{self.runtime}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A topology that a comparison went on without: a reason, never a zero."""
+
+    experiment: str
+    topology: str
+    runtime: str
+    reason: str
+    remedy: str
+    verdict: Literal["NOT_RUN"] = "NOT_RUN"
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs side by side, and what could not be run: what the reports are made from."""
+
+    runs: tuple[Run, ...]
+    not_run: tuple[NotRun, ...] = field(default=())
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """The JSON form of a result: its fields; a count without bounds says nothing of bounds."""
+
+    def strip(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                key: strip(child)
+                for key, child in node.items()
+                if not (child is None and key in ("at_least", "at_most", "because"))
+            }
+        if isinstance(node, (list, tuple)):
+            return [strip(child) for child in node]
+        return node
+
+    stripped: dict[str, Any] = strip(asdict(value))
+    return stripped
