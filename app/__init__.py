@@ -1,0 +1,39 @@
+"""The Flask app that every topology serves. It knows no server, and it is not an example of how to write views.
+
+A server takes either the factory, `app:create_app()`, or the ready object, `app.wsgi:application`.
+
+Settings, from the environment or from the mapping given to `create_app` (which wins):
+
+- `TOPOLAB_LAB_ROUTES`: `1` adds the routes that hold, sleep and burn. Anything else leaves them out.
+- `GATE`: `host:port` of the downstream service that `/hold` calls.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from flask import Flask, jsonify
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from app import lab, views
+
+SETTINGS = ("TOPOLAB_LAB_ROUTES", "GATE")
+
+
+def create_app(settings: Mapping[str, str] | None = None) -> Flask:
+    """The app, with the lab's routes only where they are asked for."""
+    app = Flask(__name__)
+    app.config.from_mapping({name: os.environ.get(name, "") for name in SETTINGS})
+    app.config.from_mapping(settings or {})
+    app.register_error_handler(HTTPException, _as_json)
+    app.register_blueprint(views.blueprint)
+    if app.config["TOPOLAB_LAB_ROUTES"] == "1":
+        app.register_blueprint(lab.blueprint)
+    return app
+
+
+def _as_json(error: HTTPException) -> ResponseReturnValue:
+    """Errors are read by programs here, so they are JSON like every other answer."""
+    return jsonify(error=error.description), error.code or 500

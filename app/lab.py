@@ -1,0 +1,75 @@
+"""The lab's routes: they hold, sleep or burn on request, all of it bounded. Never for a public address.
+
+They exist only where `TOPOLAB_LAB_ROUTES=1`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from flask import Blueprint, abort, current_app, jsonify
+from flask.typing import ResponseReturnValue
+
+from app import gate
+from app.query import bounded, choice, whole
+from app.views import served_by
+
+MAX_SLEEP_S = 300.0
+MAX_CPU_MS = 10_000.0
+WAITS = ("gate", "sleep")
+
+blueprint = Blueprint("lab", __name__)
+
+
+@blueprint.get("/hold")
+def hold() -> ResponseReturnValue:
+    """Wait for the gate, as a handler waits for a database; or announce itself there and sleep."""
+    request_id, wait, seconds = _hold_arguments()
+    try:
+        if wait == "gate":
+            gate.hold(current_app.config["GATE"], request_id)
+        else:
+            gate.announce(current_app.config["GATE"], request_id)
+            time.sleep(seconds)
+    except gate.GateUnavailable as error:
+        abort(503, description=str(error))
+    return jsonify(id=request_id, served_by=served_by())
+
+
+@blueprint.get("/async/hold")
+async def hold_async() -> ResponseReturnValue:
+    """The same as an `async def` view, which Flask runs on an event loop of its own in a thread of its own."""
+    request_id, wait, seconds = _hold_arguments()
+    try:
+        if wait == "gate":
+            await gate.hold_async(current_app.config["GATE"], request_id)
+        else:
+            await gate.announce_async(current_app.config["GATE"], request_id)
+            await asyncio.sleep(seconds)
+    except gate.GateUnavailable as error:
+        abort(503, description=str(error))
+    return jsonify(id=request_id, served_by=served_by())
+
+
+@blueprint.get("/sleep")
+def sleep() -> ResponseReturnValue:
+    """Sleep for `seconds` without calling anybody."""
+    seconds = bounded("seconds", default=1.0, high=MAX_SLEEP_S)
+    time.sleep(seconds)
+    return jsonify(slept_s=seconds, served_by=served_by())
+
+
+@blueprint.get("/cpu")
+def cpu() -> ResponseReturnValue:
+    """Burn `ms` milliseconds of this thread's CPU time, in Python code that holds the interpreter's lock."""
+    milliseconds = bounded("ms", default=10.0, high=MAX_CPU_MS)
+    began = time.thread_time()
+    while (burned := time.thread_time() - began) * 1000 < milliseconds:
+        sum(range(1000))
+    return jsonify(burned_ms=burned * 1000, served_by=served_by())
+
+
+def _hold_arguments() -> tuple[int, str, float]:
+    """id, wait and seconds, all checked before the gate hears of the request."""
+    return whole("id"), choice("wait", WAITS), bounded("seconds", default=1.0, high=MAX_SLEEP_S)

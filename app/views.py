@@ -1,0 +1,31 @@
+"""What any deployment may show: who served this request, and that the app is up."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("views", __name__)
+
+
+def served_by() -> dict[str, object]:
+    """Who runs this request: process and thread (a greenlet counts as its own thread under gevent)."""
+    return {
+        "server": request.environ.get("SERVER_SOFTWARE", "unknown"),
+        "pid": os.getpid(),
+        "thread": threading.current_thread().name,
+        "thread_ident": threading.get_ident(),
+    }
+
+
+@blueprint.get("/")
+def greeting() -> ResponseReturnValue:
+    return jsonify(message="Hello from Flask.", served_by=served_by())
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    return jsonify(status="ok", pid=os.getpid())
