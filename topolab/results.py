@@ -182,13 +182,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """A topology that a comparison went on without: a reason, never a zero."""
+    """A topology that a comparison went on without: a reason, never a zero.
+
+    `failed` tells a server that should have run and did not from one that this machine can't run.
+    """
 
     experiment: str
     topology: str
     runtime: str
     reason: str
     remedy: str
+    failed: bool = False
     verdict: Literal["NOT_RUN"] = "NOT_RUN"
     format: int = FORMAT
 

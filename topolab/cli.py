@@ -1,0 +1,330 @@
+"""The command `topolab`: reads what was typed, calls the lab, prints. Only this module exits.
+
+Results go to stdout, commentary to stderr. Exit code 0: done and VALID; 1: done but SUSPECT; 2: could not be done.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from topolab import paths, show, store
+from topolab.errors import LabError
+from topolab.experiments.capacity import capacity as measure_capacity
+from topolab.experiments.compare import compare as measure_all
+from topolab.plan import Plan, resolve
+from topolab.results import Comparison, NotRun, Run, to_json
+from topolab.runtimes import lifecycle, state
+from topolab.runtimes.base import Event, Runtime
+from topolab.runtimes.choice import RUNTIMES, choose
+from topolab.topology import Catalog
+
+DONE, SUSPECT, COULD_NOT = 0, 1, 2
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def main() -> NoReturn:
+    """The entry point: runs a verb, turns every `LabError` into one clear line."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status = cli.main(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else DONE)
+    except LabError as error:
+        say(f"topolab: {error}")
+        for line in error.details:
+            say(f"  {line}")
+        sys.exit(COULD_NOT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(COULD_NOT)
+    except (click.Abort, KeyboardInterrupt):
+        say("topolab: interrupted; everything that it had started is stopped. Finished runs are stored.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader of our output has gone; nothing is left to flush
+        sys.exit(COULD_NOT)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(143)
+
+
+def say(line: str) -> None:
+    """One line of commentary."""
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def plan_options(command: Command) -> Command:
+    """The options that every verb about plans shares."""
+    for option in (
+        click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Override a setting or a limit."),
+        click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
+        click.option(
+            "--requests", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="How many requests."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def runtime_option(command: Command) -> Command:
+    """`--runtime`, for the verbs that start something."""
+    return click.option(
+        "--runtime",
+        "runtime_name",
+        type=click.Choice(["process", "compose", "auto"]),
+        default="auto",
+        show_default=True,
+        help="Local processes, containers, or containers where an engine answers.",
+    )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, nothing else.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="topolab")
+def cli() -> None:
+    """Where are N requests? Topolab brings up any way of serving a Flask app, predicts from the settings
+    where N requests will stand, measures it, and says where the two differ.
+
+    It does not rank web frameworks. Exit code 0: done and VALID. 1: done but SUSPECT. 2: could not be done.
+    """
+
+
+@cli.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the topologies."""
+    catalog = Catalog()
+    topologies = [catalog.topology(name) for name in catalog.names]
+    if as_json:
+        click.echo(json.dumps([{"topology": each.name, "summary": each.summary} for each in topologies], indent=1))
+    else:
+        out.print(show.topologies(topologies))
+
+
+@cli.command("show")
+@click.argument("topology")
+@plan_options
+@json_option
+def show_(topology: str, sets: tuple[str, ...], limits_name: str, requests: int, as_json: bool) -> None:
+    """Show a topology's plan and its predicted ledger; start nothing."""
+    plan = resolve(Catalog(), topology, sets=sets, limits_name=limits_name, requests=requests)
+    if as_json:
+        click.echo(json.dumps(show.as_json(plan), indent=1))
+    else:
+        out.print(show.plan(plan))
+
+
+@cli.command()
+@click.argument("topologies", nargs=-1, required=True, metavar="TOPOLOGY...")
+@runtime_option
+@plan_options
+@json_option
+def capacity(
+    topologies: tuple[str, ...],
+    runtime_name: str,
+    sets: tuple[str, ...],
+    limits_name: str,
+    requests: int,
+    as_json: bool,
+) -> int:
+    """Measure where N requests stand, in a stack of its own that is gone afterwards."""
+    from topolab.reports.terminal import Progress, ledger
+
+    runtime = _runtime(runtime_name)
+    plans = _plans(topologies, sets, limits_name, requests)
+    checked = [runtime.check(plan) for plan in plans]
+    runtime.prepare(checked, say)
+    runs = []
+    with Progress(err) as progress:
+        for number, plan in enumerate(checked, 1):
+            progress.start(plan.name, number, len(checked))
+            run = measure_capacity(runtime, plan, _into(progress))
+            progress.finish(run)
+            _stored(run)
+            runs.append(run)
+            if not as_json:
+                out.print(ledger(run))
+    if as_json:
+        documents = [to_json(run) for run in runs]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
+    return _status(Comparison(tuple(runs)))
+
+
+@cli.command()
+@click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
+@runtime_option
+@plan_options
+@json_option
+def compare(
+    topologies: tuple[str, ...],
+    runtime_name: str,
+    sets: tuple[str, ...],
+    limits_name: str,
+    requests: int,
+    as_json: bool,
+) -> int:
+    """Measure several topologies (without names: all), print the table, write the report."""
+    from topolab.reports.terminal import Progress, table
+
+    runtime = _runtime(runtime_name)
+    plans = _plans(topologies or Catalog().names, sets, limits_name, requests)
+    results: list[Run | NotRun] = []
+    with Progress(err) as progress:
+        for result in measure_all(runtime, plans, say=say, on_start=progress.start, on_event=_into(progress)):
+            progress.finish(result)
+            results.append(result)
+            if isinstance(result, Run):
+                _stored(result)
+    comparison = Comparison(
+        tuple(result for result in results if isinstance(result, Run)),
+        tuple(result for result in results if isinstance(result, NotRun)),
+    )
+    if as_json:
+        click.echo(json.dumps([to_json(result) for result in results], indent=1))
+    else:
+        out.print(table(comparison))
+    if comparison.runs:
+        _write_report(comparison)
+    return _status(comparison)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=paths.Path), metavar="RUN...")
+def report(runs: tuple[paths.Path, ...]) -> int:
+    """Rebuild the table, the page and the picture from stored runs."""
+    from topolab.reports.terminal import table
+
+    comparison = store.load(runs)
+    out.print(table(comparison))
+    if comparison.runs:
+        _write_report(comparison)
+    return _status(comparison)
+
+
+@cli.command()
+@click.argument("topology")
+@runtime_option
+@plan_options
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1.")
+def up(
+    topology: str, runtime_name: str, sets: tuple[str, ...], limits_name: str, requests: int, port: int
+) -> None:
+    """Bring a topology up and leave it running."""
+    runtime = _runtime(runtime_name)
+    [plan] = _plans([topology], sets, limits_name, requests)
+    plan = runtime.check(plan)
+    runtime.prepare([plan], say)
+    record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)
+    already = "" if started else "already "
+    out.print(f"{topology} is {already}up at http://127.0.0.1:{record.port}/ ({record.runtime})", markup=False)
+    say(f"`topolab logs {topology}` shows its output, `topolab down {topology}` stops it.")
+
+
+@cli.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show what is up."""
+    stacks = lifecycle.status(RUNTIMES)
+    if as_json:
+        click.echo(json.dumps([show.stack_as_json(stack) for stack in stacks], indent=1))
+    elif stacks:
+        out.print(show.stacks(stacks))
+    else:
+        out.print("Nothing is up. `topolab up TOPOLOGY` brings one up, `topolab list` names them.")
+
+
+@cli.command()
+@click.argument("topology")
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
+def logs(topology: str, follow: bool) -> int:
+    """Print the output of a stack's services."""
+    record = state.read(topology)
+    if record is None:
+        Catalog().topology(topology)  # a misspelt name is told apart from one that is not up
+        raise LabError(f"{topology} is not up. `topolab status` shows what is.")
+    return RUNTIMES[record.runtime].logs(topology, follow=follow)
+
+
+@cli.command()
+@click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
+def down(topologies: tuple[str, ...]) -> None:
+    """Stop stacks (without names: all of them), also those that a killed topolab left behind."""
+    for name in topologies or state.names():
+        if state.read(name) is None:
+            Catalog().topology(name)
+        lifecycle.down(RUNTIMES, name)
+        out.print(f"{name} is down", markup=False)
+    if not topologies and not state.names():
+        say("Nothing is up.")
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["run", "topology", "server"]))
+def schema(what: str) -> None:
+    """Print the JSON Schema of a run, of a topology file, or of a server.yaml."""
+    click.echo(json.dumps(show.schema(what), indent=1))
+
+
+@cli.command()
+def setup() -> None:
+    """Install what local processes need from the distribution (as root on Debian and Ubuntu)."""
+    from topolab import packages
+
+    catalog = Catalog()
+    servers = {s.server.server: s.server for name in catalog.names for s in catalog.topology(name).services}
+    packages.setup(list(servers.values()), say)
+
+
+def _runtime(name: str) -> Runtime:
+    runtime, why = choose(name)
+    if why:
+        say(why)
+    lifecycle.sweep(RUNTIMES, say)
+    return runtime
+
+
+def _plans(names: Sequence[str], sets: tuple[str, ...], limits_name: str, requests: int) -> list[Plan]:
+    catalog = Catalog()
+    return [resolve(catalog, name, sets=sets, limits_name=limits_name, requests=requests) for name in names]
+
+
+def _into(progress: Any) -> Callable[[Event], None]:
+    def show_event(event: Event) -> None:
+        if event["event"] == "progress":
+            progress.event(event["phase"], event.get("done", 0), event.get("of", 0))
+
+    return show_event
+
+
+def _stored(run: Run) -> None:
+    path = store.save(run, paths.RESULTS)
+    say(f"stored {paths.shown(path)}")
+
+
+def _write_report(comparison: Comparison) -> None:
+    from topolab.reports.page import page
+    from topolab.reports.picture import svg
+
+    for name, text in (("report.html", page(comparison)), ("report.svg", svg(comparison))):
+        store.write_text(paths.RESULTS / name, text)
+        say(f"wrote {paths.shown(paths.RESULTS / name)}")
+
+
+def _status(comparison: Comparison) -> int:
+    if not comparison.runs or any(missing.failed for missing in comparison.not_run):
+        return COULD_NOT
+    return DONE if all(run.verdict == "VALID" for run in comparison.runs) else SUSPECT

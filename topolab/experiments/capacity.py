@@ -1,0 +1,93 @@
+"""Capacity: send N requests that all hold. Where is each one, and which setting drew that line?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from topolab import findings, host
+from topolab.errors import LabError
+from topolab.model import predict
+from topolab.plan import Plan
+from topolab.results import Measured, Observation, Run
+from topolab.runtimes.base import Event, Runtime
+from topolab.runtimes.lifecycle import temporary
+
+OnEvent = Callable[[Event], None]
+
+_OBSERVATION = TypeAdapter(Observation)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the requests arrive, and how long the whole measurement may take."""
+
+    rate: float = 2000.0  # connections opened per second
+    deadline_s: float = 60.0
+
+
+def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | None = None) -> Run:
+    """Brings the plan up, holds `plan.asked.requests` requests in it, and takes it down.
+
+    `plan` has passed `runtime.check`. Raises `LabError` when the stack or the instrument fails; then
+    nothing is left running.
+    """
+    pace = pace or Pace()
+    requests = plan.asked.requests
+    started, clock = time.time(), time.monotonic()
+    predicted = predict(plan, requests)
+    on_event({"event": "progress", "phase": "starting"})
+    with temporary(runtime, plan) as stack:
+        versions = stack.versions()
+        arguments = _arguments(plan, pace)
+        with stack.instrument(arguments) as events:
+            observed = _observe(events, on_event)
+        on_event({"event": "progress", "phase": "stopping"})
+    found = findings.examine(predicted, observed, requests=requests)
+    return Run(
+        experiment="capacity",
+        topology=plan.name,
+        runtime=runtime.name,
+        asked=plan.asked,
+        predicted=predicted,
+        measured=Measured(observed.places, observed.listeners),
+        after_release=observed.after_release,
+        verdict=findings.verdict(found),
+        findings=found,
+        instrument=observed.instrument,
+        plan=plan.environment(),
+        host=host.fingerprint(),
+        versions=versions,
+        command=command(plan, runtime.name),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) + f".{int(started % 1 * 1000):03d}Z",
+        seconds=round(time.monotonic() - clock, 3),
+    )
+
+
+def command(plan: Plan, runtime: str) -> str:
+    """What to type to measure this plan again."""
+    asked = plan.asked
+    words = ["topolab capacity", plan.name, "--runtime", runtime, "--requests", str(asked.requests)]
+    if asked.limits_name != "default":
+        words += ["--limits", asked.limits_name]
+    for name, value in {**asked.settings, **asked.limits}.items():
+        words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+    return " ".join(words)
+
+
+def _arguments(plan: Plan, pace: Pace) -> list[str]:
+    return [
+        "capacity", "--requests", str(plan.asked.requests), "--processes", str(plan.processes()),
+        "--rate", f"{pace.rate:g}", "--deadline", f"{pace.deadline_s:g}",
+    ]  # fmt: skip
+
+
+def _observe(events: Iterator[Event], on_event: OnEvent) -> Observation:
+    for event in events:
+        if event["event"] == "result":
+            return _OBSERVATION.validate_python({key: value for key, value in event.items() if key != "event"})
+        on_event(event)
+    raise LabError("The instrument ended without a result. Run it again.")

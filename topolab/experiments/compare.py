@@ -1,0 +1,41 @@
+"""Compare: the same experiment on many topologies, one after the other; what can't run does not stop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from topolab.errors import LabError, NotRunnable
+from topolab.experiments.capacity import OnEvent, capacity
+from topolab.plan import Plan
+from topolab.results import NotRun, Run
+from topolab.runtimes.base import Runtime, Say
+
+OnStart = Callable[[str, int, int], None]  # topology, its number from 1, how many in all
+
+
+def compare(
+    runtime: Runtime, plans: Sequence[Plan], *, say: Say, on_start: OnStart, on_event: OnEvent
+) -> Iterator[Run | NotRun]:
+    """Measures each plan and yields its result at once, so that a later crash loses nothing.
+
+    Every plan is checked, and everything they need is made, before the first one starts.
+    """
+    checked = [_check(runtime, plan) for plan in plans]
+    runtime.prepare([plan for plan in checked if isinstance(plan, Plan)], say)
+    for number, plan in enumerate(checked, 1):
+        if isinstance(plan, NotRun):
+            yield plan
+            continue
+        on_start(plan.name, number, len(checked))
+        try:
+            yield capacity(runtime, plan, on_event)
+        except LabError as error:
+            again = f"`topolab capacity {plan.name} --runtime {runtime.name}` shows it alone."
+            yield NotRun("capacity", plan.name, runtime.name, " ".join([str(error), *error.details]), again, failed=True)
+
+
+def _check(runtime: Runtime, plan: Plan) -> Plan | NotRun:
+    try:
+        return runtime.check(plan)
+    except NotRunnable as error:
+        return NotRun("capacity", plan.name, runtime.name, str(error), error.remedy)

@@ -1,0 +1,105 @@
+"""Reasons to doubt a run. Each is typed, says what was seen, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from topolab.ledger import SPOTS, Ledger
+from topolab.results import Finding, Observation, Prediction, Verdict
+
+LATE_S = 0.1  # openings this late (p99) are no longer the paced arrival that was asked for
+
+
+def examine(predicted: Prediction, observed: Observation, *, requests: int) -> tuple[Finding, ...]:
+    """All findings of one capacity run; none means VALID."""
+    return (
+        *_balance(observed, requests),
+        *_queues(observed),
+        *_differences(predicted, Ledger(observed.places)),
+        *_rest(observed),
+        *_honesty(observed),
+        *_followed(observed),
+    )
+
+
+def verdict(findings: tuple[Finding, ...]) -> Verdict:
+    """VALID without findings, otherwise SUSPECT."""
+    return "SUSPECT" if findings else "VALID"
+
+
+def _balance(observed: Observation, requests: int) -> Iterator[Finding]:
+    total = Ledger(observed.places).total
+    if total != requests:
+        yield Finding(
+            "unbalanced",
+            f"The places add up to {total}, not to {requests}. A request stands at two places or at none "
+            "(a handler may still run for a client that has gone). Run it again; if it stays, read the server's log.",
+        )
+
+
+def _queues(observed: Observation) -> Iterator[Finding]:
+    for queue in observed.listeners:
+        if queue.recv_q != queue.unaccepted:
+            yield Finding(
+                "queue_mismatch",
+                f"The kernel counts {queue.recv_q} in the accept queue of {queue.service} ({queue.address}), the "
+                f"census {queue.unaccepted}. Other clients may be talking to this server; stop them and run again.",
+            )
+
+
+def _differences(predicted: Prediction, measured: Ledger) -> Iterator[Finding]:
+    for spot in SPOTS:
+        expected, count = predicted.ledger.at(*spot), measured.at(*spot).count
+        if not expected.allows(count):
+            bounds = (
+                f"{expected.at_least} to {expected.at_most}"
+                if expected.at_least is not None
+                else f"exactly {expected.count}"
+            )
+            yield Finding(
+                "prediction_differs",
+                f"{spot[0]} {spot[1]}: {count} measured, {bounds} predicted. If it stays when run again, "
+                "the server's model (topologies/servers/) is wrong for these settings.",
+            )
+
+
+def _rest(observed: Observation) -> Iterator[Finding]:
+    instrument = observed.instrument
+    if not instrument.at_rest:
+        yield Finding(
+            "not_at_rest",
+            f"Requests were still moving {instrument.seconds_to_rest:.1f} s after the first was sent, when the census "
+            "was taken. Run it on a quieter machine, or with fewer requests.",
+        )
+    if instrument.processes_seen < instrument.processes_asked:
+        yield Finding(
+            "processes_missing",
+            f"Only {instrument.processes_seen} of {instrument.processes_asked} serving processes answered before the "
+            "run. Look at `topolab logs`: a worker may be failing to start.",
+        )
+
+
+def _honesty(observed: Observation) -> Iterator[Finding]:
+    instrument = observed.instrument
+    if instrument.lateness_p99_s > LATE_S:
+        yield Finding(
+            "instrument_late",
+            f"The instrument opened connections up to {instrument.lateness_p99_s * 1000:.0f} ms late (p99), so the "
+            "arrivals came in bursts. Free the machine's cores and run again.",
+        )
+    if instrument.descriptors_short:
+        yield Finding(
+            "instrument_descriptors",
+            f"The instrument lacked descriptors for {instrument.descriptors_short} connections (its limit is "
+            f"{instrument.descriptor_limit} per process). Raise `ulimit -Hn`, or ask for fewer requests.",
+        )
+
+
+def _followed(observed: Observation) -> Iterator[Finding]:
+    after = observed.after_release
+    if after.failed:
+        yield Finding(
+            "requests_failed",
+            f"{after.failed} requests stood on the server's side at the census and got no good answer after the "
+            "release. The server's log says why: `topolab logs`.",
+        )

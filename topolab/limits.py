@@ -1,0 +1,89 @@
+"""Kernel and process limits as data: the named sets of topologies/limits.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, RootModel
+
+from topolab.errors import LabError
+from topolab.paths import shown
+from topolab.settings import Setting, Strict
+from topolab.yamlfile import load, nearest
+
+# What can be limited, and its bounds. A limit that no set names is left as the runtime has it.
+LIMITS: Mapping[str, Setting] = {
+    "nofile": Setting(
+        type="int", default=1024, min=16, max=1_048_576, help="open files per process (RLIMIT_NOFILE)",
+        source="getrlimit(2); fs.nr_open",
+    ),
+    "nproc": Setting(
+        type="int", default=4096, min=1, max=4_194_304, help="threads of the user id (RLIMIT_NPROC); root is exempt",
+        source="getrlimit(2); PID_MAX_LIMIT",
+    ),
+    "pids": Setting(
+        type="int", default=4096, min=1, max=4_194_304, help="threads in the container (cgroup pids.max)",
+        source="Linux Documentation/admin-guide/cgroup-v2.rst",
+    ),
+    "somaxconn": Setting(
+        type="int", default=4096, min=1, max=65_535, help="bound on every listen backlog (net.core.somaxconn)",
+        source="Linux Documentation/admin-guide/sysctl/net.rst",
+    ),
+}  # fmt: skip
+
+
+class LimitValue(Strict):
+    """One value of a set, with its why and its source."""
+
+    value: int
+    why: str
+    source: str
+
+
+class LimitSet(Strict):
+    """One named set; what it does not name comes from the set it extends."""
+
+    summary: str
+    extends: str | None = None
+    limits: dict[str, LimitValue] = {}
+
+
+class LimitsFile(RootModel[dict[str, LimitSet]]):
+    """limits.yaml: sets by name."""
+
+    root: dict[str, LimitSet] = Field(min_length=1)
+
+
+class LimitSets:
+    """The sets of one limits.yaml, resolved and checked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def sets(self) -> Mapping[str, LimitSet]:
+        return load(self.path, LimitsFile).root
+
+    def values(self, name: str) -> dict[str, int]:
+        """Every limit that the set gives, those it inherits included."""
+        seen: list[str] = []
+        values: dict[str, int] = {}
+        while True:
+            if name not in self.sets:
+                user = f" (extended by {seen[-1]})" if seen else ""
+                raise LabError(f'{shown(self.path)}: there is no limit set "{name}"{user}.{nearest(name, self.sets)}')
+            if name in seen:
+                raise LabError(f"{shown(self.path)}: {' -> '.join([*seen, name])} extend one another in a circle.")
+            seen.append(name)
+            for limit, entry in self.sets[name].limits.items():
+                where = f"{shown(self.path)}: {name}.{limit}"
+                if limit not in LIMITS:
+                    raise LabError(f"{where} is no limit.{nearest(limit, LIMITS)}")
+                LIMITS[limit].checked(entry.value, where=where)
+                values.setdefault(limit, entry.value)
+            parent = self.sets[name].extends
+            if parent is None:
+                return values
+            name = parent

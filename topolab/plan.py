@@ -1,0 +1,143 @@
+"""A plan: a topology with every setting and limit resolved to a value; what a runtime starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from topolab.errors import LabError
+from topolab.expressions import UNLIMITED, count
+from topolab.limits import LIMITS
+from topolab.results import Asked, SettingValue
+from topolab.settings import Setting
+from topolab.topology import Catalog, Listen, Service, Topology
+from topolab.yamlfile import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every setting and limit, resolved. `asked` is what deviates from the topology's own file.
+
+    A limit that is missing from `limits` is left as the runtime has it.
+    """
+
+    topology: Topology
+    settings: Mapping[str, Mapping[str, SettingValue]]  # by service
+    limits: Mapping[str, int]
+    asked: Asked
+
+    @property
+    def name(self) -> str:
+        return self.topology.name
+
+    @property
+    def app(self) -> Service:
+        return self.topology.services[0]
+
+    @property
+    def front(self) -> Service | None:
+        return self.topology.services[1] if len(self.topology.services) > 1 else None
+
+    @property
+    def listen(self) -> Listen:
+        """How the app server listens."""
+        return self.topology.listen
+
+    def names(self, service: Service, *, requests: int = 0) -> dict[str, Any]:
+        """What the formulas of that service's server may use."""
+        limits = {limit: self.limits.get(limit, UNLIMITED) for limit in LIMITS}
+        return {**self.settings[service.name], **limits, "requests": requests}
+
+    def processes(self) -> int:
+        """How many processes serve requests, as far as the app server's settings say."""
+        server = self.app.server
+        return int(count(server.processes, self.names(self.app), where=f"{server.where}: processes"))
+
+    def environment(self) -> dict[str, str]:
+        """The flat environment file: one description, for every runtime.
+
+        `SERVER` and the app server's settings in capitals; the front's with `FRONT_`; the limits. Empty means
+        "leave it as it is".
+        """
+        environment = {"TOPOLOGY": self.name, "LISTEN": self.listen}
+        for service in self.topology.services:
+            prefix = "FRONT_" if service.name == "front" else ""
+            environment[f"{prefix}SERVER"] = service.server.server
+            for name, value in self.settings[service.name].items():
+                environment[f"{prefix}{name.upper()}"] = str(value).lower() if isinstance(value, bool) else str(value)
+        for limit in LIMITS:
+            environment[limit.upper()] = str(self.limits.get(limit, ""))
+        return environment
+
+    def with_limits(self, **limits: int) -> Plan:
+        """The same plan with limits that the host itself fixes filled in."""
+        return replace(self, limits={**self.limits, **limits})
+
+
+def resolve(
+    catalog: Catalog, name: str, *, sets: Sequence[str] = (), limits_name: str = "default", requests: int = 1000
+) -> Plan:
+    """A topology, a limit set and `NAME=VALUE` overrides as a plan, everything checked.
+
+    A name is a setting (`workers`, or `front.worker_connections` where two services have one of that name)
+    or a limit (`nofile`). Errors name the place, the value and what to write.
+    """
+    topology = catalog.topology(name)
+    settings: dict[str, dict[str, SettingValue]] = {
+        service.name: {
+            key: service.settings.get(key, setting.default) for key, setting in service.server.settings.items()
+        }
+        for service in topology.services
+    }
+    limits = catalog.limit_sets.values(limits_name)
+    asked_settings: dict[str, SettingValue] = {}
+    asked_limits: dict[str, int] = {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise LabError(f'--set "{text}" is not NAME=VALUE. Write, for instance, --set {_example(topology)}.')
+        if key in LIMITS:
+            parsed = LIMITS[key].parsed(value, where=f"--set {key}")
+            assert isinstance(parsed, int)
+            limits[key] = asked_limits[key] = parsed
+        elif key == "listen" or key == "app.listen":
+            topology = _listening(topology, value)
+            asked_settings["app.listen"] = value
+        else:
+            service, setting_name, setting = _find(topology, key)
+            value_parsed = setting.parsed(value, where=f"--set {key}")
+            settings[service][setting_name] = value_parsed
+            asked_settings[f"{service}.{setting_name}"] = value_parsed
+    asked = Asked(requests=requests, settings=asked_settings, limits=asked_limits, limits_name=limits_name)
+    return Plan(topology, settings, limits, asked)
+
+
+def _listening(topology: Topology, value: str) -> Topology:
+    if value not in ("tcp", "unix"):
+        raise LabError(f'--set listen is "{value}". Write one of tcp, unix.')
+    if value == "unix" and len(topology.services) == 1:
+        raise LabError(f"--set listen is unix, but {topology.name} has no front that could reach it. Write tcp.")
+    return replace(topology, listen="unix" if value == "unix" else "tcp")
+
+
+def _find(topology: Topology, key: str) -> tuple[str, str, Setting]:
+    """The service, the bare name and the setting that a key on the command line means."""
+    role, dot, bare = key.rpartition(".")
+    owners = [
+        service for service in topology.services if bare in service.server.settings and (not dot or service.name == role)
+    ]
+    if len(owners) == 1:
+        return owners[0].name, bare, owners[0].server.settings[bare]
+    if owners:
+        names = " or ".join(f"{service.name}.{bare}" for service in owners)
+        raise LabError(f'--set {key}: more than one service has a setting "{bare}". Write {names}.')
+    known = {name for service in topology.services for name in service.server.settings} | set(LIMITS)
+    raise LabError(f'--set {key}: {topology.name} has no setting or limit "{key}".{nearest(key, known)}')
+
+
+def _example(topology: Topology) -> str:
+    for service in topology.services:
+        for name, setting in service.server.settings.items():
+            return f"{name}={setting.default}"
+    return "nofile=1024"

@@ -1,0 +1,100 @@
+"""What a runtime is: where a plan runs, and what can be asked of a stack that is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from topolab.plan import Plan
+
+RuntimeName = Literal["process", "compose"]
+Event = dict[str, Any]  # one JSON line of the instrument
+Say = Callable[[str], None]  # takes one line of commentary for the person who waits
+
+
+class Stack(Protocol):
+    """A plan that is up."""
+
+    name: str
+    plan: Plan
+    port: int
+
+    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
+        """Starts the instrument beside the server; its events arrive as they happen.
+
+        Leaving the context stops it, whatever happened inside.
+        """
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what serves, from the servers themselves and their locks."""
+
+    def down(self) -> None:
+        """Stops every process of the stack and removes what it left."""
+
+
+class Runtime(Protocol):
+    """Where plans run."""
+
+    name: RuntimeName
+
+    def check(self, plan: Plan) -> Plan:
+        """Preflight: touches nothing.
+
+        Returns the plan with what this host fixes filled in. Raises `NotRunnable` where the topology can't
+        run here, `LabError` where a limit is not reachable.
+        """
+
+    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
+        """Makes what the plans need and is kept for the next time: virtualenvs, images."""
+
+    def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
+        """Starts a plan and returns when it is healthy.
+
+        `port` None takes any free port. A temporary stack ends with the process that started it, however
+        that one ends. On failure nothing is left running, and the error holds the server's last lines.
+        """
+
+    def stop(self, name: str) -> None:
+        """Stops the stack of that name from its record, also when the lab that started it was killed."""
+
+    def alive(self, name: str) -> dict[str, str]:
+        """State of each service of a recorded stack: "running", or how it ended."""
+
+    def logs(self, name: str, *, follow: bool) -> int:
+        """Prints the services' logs to stdout; returns the exit status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Addresses of a stack's listeners, as the `run` scripts and the instrument take them."""
+
+    app: str
+    front: str | None
+
+    @property
+    def outer(self) -> str:
+        """Where clients go."""
+        return self.front or self.app
+
+    def listeners(self) -> list[str]:
+        """The instrument's `--listener` arguments."""
+        arguments = ["--listener", f"front={self.front}"] if self.front else []
+        return [*arguments, "--listener", f"app={self.app}"]
+
+
+def lab_environment(*, bind: Bind, gate: str, run_dir: str) -> dict[str, str]:
+    """What a runtime adds to the plan's environment file."""
+    return {
+        "BIND": bind.app,
+        **({"FRONT_BIND": bind.front} if bind.front else {}),
+        "GATE": gate,
+        "RUN_DIR": run_dir,
+        "TOPOLAB_LAB_ROUTES": "1",
+    }
+
+
+def environment_file(variables: dict[str, str]) -> str:
+    """The flat file: what Compose, systemd and Ansible read alike."""
+    return "".join(f"{key}={value}\n" for key, value in variables.items())

@@ -1,0 +1,186 @@
+"""Runs a plan as a Compose stack: the hand-written files of compose/, fed with the plan's environment file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import psutil
+
+from topolab import paths
+from topolab.errors import LabError
+from topolab.plan import Plan
+from topolab.runtimes import engine, images, state
+from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
+from topolab.runtimes.greeting import until_healthy, who_serves
+from topolab.runtimes.instrument import running
+from topolab.runtimes.ports import free_port, require_free
+from topolab.store import write_text
+
+START_S = 60
+GATE = "127.0.0.1:9100"  # in the pod's own network namespace
+RUN_DIR = "/run/topolab"
+
+
+class ComposeRuntime:
+    """Containers in a pod of their own network namespace."""
+
+    name: RuntimeName = "compose"
+
+    def check(self, plan: Plan) -> Plan:
+        """Limits that the engine can't grant are refused; a stack has its own somaxconn, so any will do."""
+        highest = engine.highest_nofile()
+        asked = plan.limits.get("nofile")
+        if asked is not None and highest is not None and asked > highest:
+            raise LabError(
+                f"limit nofile={asked} is not reachable here: the engine's own hard limit is {highest} and it may not "
+                f"raise it. Write --set nofile={highest}, or raise the engine's (LimitNOFILE= of docker.service)."
+            )
+        return plan
+
+    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
+        images.build(plans, say)
+
+    def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
+        """`docker compose up --wait`; returns when the published port answers /healthz."""
+        if port is None:
+            port = free_port()
+        else:
+            require_free(port)
+        self.prepare([plan], lambda _: None)
+        directory = state.write(
+            state.Record(
+                name, plan.name, self.name, port, plan.environment(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                os.getpid(), psutil.Process().create_time(), temporary,
+            )
+        )  # fmt: skip
+        bind = _bind(plan)
+        variables = {
+            **plan.environment(),
+            **lab_environment(bind=bind, gate=GATE, run_dir=RUN_DIR),
+            **images.names(plan),
+            "PUBLISH_PORT": str(port),
+            "PLAN_ENV": str(directory / "plan.env"),
+        }
+        write_text(directory / "plan.env", environment_file(variables))
+        stack = ComposeStack(name, plan, port, bind)
+        try:
+            result = _compose(name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", "--quiet-pull")
+            if result.returncode:
+                raise TimeoutError(_said(result))
+            until_healthy(port, deadline_s=START_S, gone=lambda: False)
+        except BaseException as error:
+            last = _last_lines(name) if isinstance(error, TimeoutError) else ()
+            stack.down()
+            if isinstance(error, TimeoutError):
+                raise LabError(f"{plan.name} did not start: {error or 'it does not answer'}. Its last lines:", details=last) from None
+            raise
+        return stack
+
+    def stop(self, name: str) -> None:
+        result = _compose(name, "down", "--volumes", "--remove-orphans", "--timeout", "2")
+        if result.returncode:
+            raise LabError(f"{name} could not be stopped: {_said(result)}. Is the engine up? (`docker info`)")
+        state.forget(name)
+
+    def alive(self, name: str) -> dict[str, str]:
+        result = _compose(name, "ps", "--all", "--format", "json")
+        services = {}
+        for line in result.stdout.splitlines():
+            container = json.loads(line)
+            if container["Service"] in ("app", "front"):
+                how = container["State"]
+                services[container["Service"]] = how if how == "running" else f"{how} ({container['ExitCode']})"
+        return services or {"app": _said(result) or "its containers are gone"}
+
+    def logs(self, name: str, *, follow: bool) -> int:
+        arguments = ["logs", "--no-color", *(["--follow"] if follow else []), "app"]
+        if _front_of(name):
+            arguments.append("front")
+        return subprocess.run(["docker", *_words(name), *arguments], env=engine.environment(), check=False).returncode
+
+
+@dataclass(slots=True)
+class ComposeStack:
+    """A plan that is up as containers."""
+
+    name: str
+    plan: Plan
+    port: int
+    bind: Bind
+
+    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
+        """The instrument as another container of the pod."""
+        return running(
+            [
+                "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", "instrument", *arguments,
+                *_inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
+            ],
+            environment=engine.environment(),
+        )  # fmt: skip
+
+    def versions(self) -> dict[str, str]:
+        return who_serves(self.port, self.plan)
+
+    def down(self) -> None:
+        ComposeRuntime().stop(self.name)
+
+
+def _bind(plan: Plan) -> Bind:
+    """Not loopback for the outer one: a published port arrives on the pod's own address."""
+    if not plan.front:
+        return Bind("0.0.0.0:8000", None)
+    return Bind(f"unix:{RUN_DIR}/app.sock" if plan.listen == "unix" else "127.0.0.1:8001", "0.0.0.0:8000")
+
+
+def _inside(bind: Bind) -> Bind:
+    """The same listeners as seen on the pod's loopback, where all measuring happens."""
+    front = bind.front and bind.front.replace("0.0.0.0", "127.0.0.1")
+    return Bind(bind.app.replace("0.0.0.0", "127.0.0.1"), front)
+
+
+def _project(name: str) -> str:
+    """Compose's name for a stack: another checkout of the lab on this machine has other projects."""
+    checkout = hashlib.sha256(str(paths.STATE).encode()).hexdigest()[:6]
+    return f"topolab-{checkout}-{name.replace('.', '-')}"
+
+
+def _plan_of(name: str) -> dict[str, str]:
+    record = state.read(name)
+    return record.plan if record else {}
+
+
+def _front_of(name: str) -> bool:
+    return "FRONT_SERVER" in _plan_of(name)
+
+
+def _words(name: str) -> list[str]:
+    """`compose` with the files and the environment file of a recorded stack."""
+    plan = _plan_of(name)
+    files = ["compose.yaml"]
+    if plan.get("FRONT_SERVER"):
+        files.append("front.yaml")
+    if plan.get("NPROC"):
+        files.append("nproc.yaml")
+    words = ["compose", "--project-name", _project(name), "--env-file", str(state.directory(name) / "plan.env")]
+    return words + [word for file in files for word in ("--file", str(paths.COMPOSE / file))]
+
+
+def _compose(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return engine.docker([*_words(name), *arguments])
+
+
+def _said(result: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _last_lines(name: str, number: int = 12) -> tuple[str, ...]:
+    result = _compose(name, "logs", "--no-color", "--no-log-prefix", "--tail", str(number))
+    return tuple(line for line in (result.stdout + result.stderr).splitlines() if line.strip())[-number:]

@@ -1,0 +1,53 @@
+"""A few quiet requests to a stack: is it healthy, and who serves it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+
+from topolab.plan import Plan
+from topolab.runtimes.venvs import locked_versions
+
+TIMEOUT_S = 5.0
+INTERVAL_S = 0.02
+
+
+def until_healthy(port: int, *, deadline_s: float, gone: Callable[[], bool]) -> None:
+    """Returns when /healthz answers 200. `TimeoutError` when the deadline passes, or `gone()` first."""
+    deadline = time.monotonic() + deadline_s
+    while time.monotonic() < deadline and not gone():
+        if _get(port, "/healthz")[0] == 200:
+            return
+        time.sleep(INTERVAL_S)
+    raise TimeoutError
+
+
+def who_serves(port: int, plan: Plan) -> dict[str, str]:
+    """Versions: Python and the front as they answer, the rest from the server's lock."""
+    status, headers, body = _get(port, "/")
+    versions: dict[str, str] = {}
+    if status == 200:
+        versions["python"] = json.loads(body)["python"]
+    if plan.front:
+        name, _, version = headers.get("server", "").partition("/")
+        versions[name or plan.front.server.server] = version or "unknown"
+    server = plan.app.server
+    wanted = {"flask", "werkzeug", *({server.distribution.lower()} if server.distribution else ())}
+    if "gevent" in plan.settings["app"].values():
+        wanted.add("gevent")
+    return {**versions, **locked_versions(server, wanted)}
+
+
+def _get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
+    """Status 0 where nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, {}, b""
+    finally:
+        connection.close()

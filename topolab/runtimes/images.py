@@ -1,0 +1,127 @@
+"""The images of a stack: named after what is in them, so that one that exists never needs building."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from topolab import paths
+from topolab.errors import LabError
+from topolab.plan import Plan
+from topolab.runtimes import engine
+from topolab.runtimes.base import Say
+
+COMPOSE_FILE = paths.COMPOSE / "compose.yaml"
+FRONT_FILE = paths.COMPOSE / "front.yaml"
+INSTRUMENT_MODULES = ("__init__", "errors", "ledger", "results")  # what the instrument imports of the lab
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image: its tag, the Compose service that builds it, and that build's variables."""
+
+    tag: str
+    service: str
+    variable: str  # of compose.yaml, that names the image
+    arguments: Mapping[str, str]
+
+
+def of(plan: Plan) -> tuple[Image, ...]:
+    """The images that a plan needs."""
+    server = plan.app.server
+    images = [
+        Image(
+            _tag(server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")]),
+            "app",
+            "APP_IMAGE",
+            {"SERVER": server.server, "BUILD_PACKAGES": " ".join(server.build_packages)},
+        ),
+        Image(_tag("instrument", _instrument_files()), "instrument", "INSTRUMENT_IMAGE", {}),
+    ]
+    if plan.front:
+        front = plan.front.server
+        package = front.packages.get("debian", front.program or front.server)
+        images.append(
+            Image(
+                _tag(front.server, _tree(front.folder)),
+                "front",
+                "FRONT_IMAGE",
+                {"FRONT_SERVER": front.server, "FRONT_PACKAGES": package},
+            )
+        )
+    return tuple(images)
+
+
+def names(plan: Plan) -> dict[str, str]:
+    """The variables of compose.yaml that name a plan's images."""
+    return {image.variable: image.tag for image in of(plan)}
+
+
+def build(plans: Sequence[Plan], say: Say) -> None:
+    """Builds the images that are missing."""
+    wanted = {image.tag: image for plan in plans for image in of(plan)}
+    missing = [image for image in wanted.values() if not _exists(image.tag)]
+    if not missing:
+        return
+    base = _base(say)
+    for image in missing:
+        say(f"building image {image.tag}")
+        files = [COMPOSE_FILE, FRONT_FILE] if image.service == "front" else [COMPOSE_FILE]
+        result = engine.docker(
+            ["compose", *(word for file in files for word in ("--file", str(file))), "build", "--quiet", image.service],
+            variables={"BASE": base, image.variable: image.tag, **image.arguments, **_machine()},
+        )
+        if result.returncode:
+            lines = tuple(line for line in result.stderr.splitlines() if line.strip())[-12:]
+            raise LabError(f"The image {image.tag} could not be built. The engine says:", details=lines)
+
+
+def _exists(tag: str) -> bool:
+    return engine.docker(["image", "inspect", "--format", "{{.Id}}", tag]).returncode == 0
+
+
+def _base(say: Say) -> str:
+    """The image to build on: $BASE, an official one where a registry answers, else one of Debian's packages."""
+    if base := os.environ.get("BASE"):
+        return base
+    say("looking for a base image")
+    result = subprocess.run(
+        [paths.COMPOSE / "base-image"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if result.returncode:
+        raise LabError("There is no base image to build on:", details=tuple(result.stderr.splitlines()[-8:]))
+    base = result.stdout.strip()
+    say(f"base image: {base}")
+    return base
+
+
+def _machine() -> dict[str, str]:
+    """This machine's certificates and package index, for the builds only."""
+    variables = {}
+    bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    if bundle and Path(bundle).is_file():
+        variables["CA_BUNDLE"] = bundle
+    for config in (os.environ.get("PIP_CONFIG_FILE"), str(Path.home() / ".config/pip/pip.conf"), "/etc/pip.conf"):
+        if config and Path(config).is_file() and "index-url" in Path(config).read_text():
+            return {**variables, "PIP_CONF": config}
+    return variables
+
+
+def _tag(name: str, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256(os.environ.get("BASE", "").encode())
+    for path in sorted({*files, paths.COMPOSE / "Dockerfile", paths.COMPOSE / "ready.py"}):
+        digest.update(f"{paths.shown(path)}\0{path.stat().st_mode & 0o111}\0".encode() + path.read_bytes())
+    return f"topolab-{name}:{digest.hexdigest()[:12]}"
+
+
+def _tree(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _instrument_files() -> list[Path]:
+    package = paths.HOME / "topolab"
+    return [*_tree(package / "instrument"), *(package / f"{module}.py" for module in INSTRUMENT_MODULES)]

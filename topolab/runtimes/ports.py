@@ -1,0 +1,57 @@
+"""Ports on 127.0.0.1: a free one, or whose one is."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import psutil
+
+from topolab.errors import LabError
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(port: int) -> None:
+    """A `LabError` that names who has the port, and what to type instead."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except PermissionError as error:
+            raise LabError(f"port {port} needs root. Choose one above 1023: --port 8000 (make: PORT=8000).") from error
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise LabError(f"port {port} can't be used: {error.strerror}.") from error
+            raise LabError(
+                f"port {port} is in use by {_holder(port)}. Choose another: --port {_next_free(port)} "
+                f"(make: PORT={_next_free(port)}), or stop that program."
+            ) from error
+
+
+def _holder(port: int) -> str:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+            if connection.pid is None:
+                break
+            return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another user's program"
+
+
+def _next_free(port: int) -> int:
+    for candidate in range(port + 1, min(port + 100, 65536)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", candidate)):
+                return candidate
+    return free_port()

@@ -1,0 +1,298 @@
+"""Runs a plan as local processes: a virtualenv per server, a process group per service, limits by setrlimit."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from topolab import host, paths
+from topolab.errors import LabError, NotRunnable
+from topolab.plan import Plan
+from topolab.runtimes import state, venvs
+from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
+from topolab.runtimes.follow import show
+from topolab.runtimes.greeting import until_healthy, who_serves
+from topolab.runtimes.instrument import running
+from topolab.runtimes.ports import free_port, require_free
+from topolab.server import Server
+from topolab.store import write_text
+
+START_S = 30.0  # a server that is not healthy by then is given up
+STOP_S = 10.0  # the supervisor's own grace is 3 s
+
+
+class ProcessRuntime:
+    """Local processes in this machine's own network namespace."""
+
+    name: RuntimeName = "process"
+
+    def check(self, plan: Plan) -> Plan:
+        """Programs, limits. `somaxconn` is the machine's: a plan that asks for another is refused."""
+        for service in plan.topology.services:
+            if service.server.program and not _program(service.server):
+                raise NotRunnable(
+                    f"{plan.name} needs {service.server.program}, which is not installed.",
+                    remedy=_how_to_install(service.server),
+                )
+        return _with_limits_of_this_host(plan)
+
+    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
+        """Every server's virtualenv, several at a time."""
+        missing = {
+            service.server.server: service.server
+            for plan in plans
+            for service in plan.topology.services
+            if service.server.requirements.exists() and not venvs.ready(service.server)
+        }
+        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+            for made in [pool.submit(venvs.make, server, say) for server in missing.values()]:
+                made.result()
+
+    def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
+        """Starts the services under a supervisor; returns when the outer one answers /healthz."""
+        if port is None:
+            port = free_port()
+        else:
+            require_free(port)
+        self.prepare([plan], lambda _: None)
+        directory = state.write(
+            state.Record(
+                name, plan.name, self.name, port, plan.environment(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                os.getpid(), psutil.Process().create_time(), temporary,
+            )
+        )  # fmt: skip
+        run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
+        (directory / "run").symlink_to(run_dir)
+        bind = _bind(plan, port, run_dir)
+        gate = f"127.0.0.1:{free_port()}"
+        variables = {**plan.environment(), **lab_environment(bind=bind, gate=gate, run_dir=str(run_dir))}
+        write_text(directory / "plan.env", environment_file(variables))
+        supervisor = _supervise(plan, name, directory, variables, temporary=temporary)
+        stack = ProcessStack(name, plan, port, bind, gate, supervisor)
+        try:
+            until_healthy(port, deadline_s=START_S, gone=lambda: (directory / "exit.json").exists())
+        except BaseException as error:
+            ended, last = _how_it_ended(directory), _last_lines(directory)
+            stack.down()
+            if isinstance(error, TimeoutError):
+                what = ended or f"was not healthy within {START_S:.0f} s"
+                raise LabError(f"{plan.name} did not start: {what}. Its last lines:", details=last) from None
+            raise
+        return stack
+
+    def stop(self, name: str) -> None:
+        """Ends what the record and the processes' own environment say belongs to the stack."""
+        directory = state.directory(name)
+        supervisor = _supervisor_of(directory)
+        if supervisor:
+            supervisor.terminate()
+            _wait_gone([supervisor], STOP_S)
+        rest = _processes_of(directory)
+        for process in rest:
+            _signal(process, signal.SIGKILL)
+        _wait_gone(rest, STOP_S)
+        link = directory / "run"
+        if link.is_symlink():
+            shutil.rmtree(link.readlink(), ignore_errors=True)
+        state.forget(name)
+
+    def alive(self, name: str) -> dict[str, str]:
+        """Each service: "running", or how the stack ended."""
+        directory = state.directory(name)
+        spec = json.loads((directory / "services.json").read_text()) if (directory / "services.json").exists() else {}
+        services = [service["name"] for service in spec.get("services", [])]
+        if _supervisor_of(directory):
+            return dict.fromkeys(services, "running")
+        return dict.fromkeys(services or ["app"], _how_it_ended(directory) or "its supervisor was killed")
+
+    def logs(self, name: str, *, follow: bool) -> int:
+        logs = sorted(state.directory(name).glob("*.log"))
+        return show({path.stem: path for path in logs}, follow=follow)
+
+
+@dataclass(slots=True)
+class ProcessStack:
+    """A plan that is up as local processes."""
+
+    name: str
+    plan: Plan
+    port: int
+    bind: Bind
+    gate: str
+    supervisor: subprocess.Popen[bytes]
+
+    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
+        """The instrument as another local process."""
+        return running(
+            [
+                sys.executable, "-m", "topolab.instrument", *arguments, *self.bind.listeners(), "--gate", self.gate,
+                "--watch-stdin",
+            ]
+        )  # fmt: skip
+
+    def versions(self) -> dict[str, str]:
+        return who_serves(self.port, self.plan)
+
+    def down(self) -> None:
+        ProcessRuntime().stop(self.name)
+        if self.supervisor.stdin:
+            self.supervisor.stdin.close()
+        self.supervisor.wait()
+
+
+def _bind(plan: Plan, port: int, run_dir: Path) -> Bind:
+    outer = f"127.0.0.1:{port}"
+    if not plan.front:
+        return Bind(outer, None)
+    inner = f"unix:{run_dir}/app.sock" if plan.listen == "unix" else f"127.0.0.1:{free_port()}"
+    return Bind(inner, outer)
+
+
+def _supervise(
+    plan: Plan, name: str, directory: Path, variables: dict[str, str], *, temporary: bool
+) -> subprocess.Popen[bytes]:
+    services = [
+        {
+            "name": service.name,
+            "command": ["./run"],
+            "cwd": str(service.server.folder),
+            "environment": _environment(service.server, directory, variables),
+        }
+        for service in plan.topology.services
+    ]
+    limits = {limit: plan.limits[limit] for limit in ("nofile", "nproc") if limit in plan.limits}
+    write_text(
+        directory / "services.json", json.dumps({"services": services, "limits": limits, "temporary": temporary}, indent=1)
+    )
+    with (directory / "supervisor.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "topolab.runtimes.supervisor", str(directory)],
+            stdin=subprocess.PIPE if temporary else subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+
+def _environment(server: Server, directory: Path, variables: dict[str, str]) -> dict[str, str]:
+    """The whole environment of a server process: nothing of the person's own shell is in it."""
+    environment = {
+        **variables,
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": variables["RUN_DIR"],
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(paths.HOME),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TOPOLAB_STACK": str(directory),  # by this the processes are found again when everything else is lost
+    }
+    if server.requirements.exists():
+        environment["VENV"] = str(venvs.location(server))
+    return environment
+
+
+def _with_limits_of_this_host(plan: Plan) -> Plan:
+    asked = plan.limits.get("nofile")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if asked is not None and asked > hard and not _may_raise(asked):
+        raise LabError(
+            f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
+            f'Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=).'
+        )
+    if "nproc" in plan.limits and os.geteuid() == 0:
+        raise LabError(
+            f"limit nproc={plan.limits['nproc']} has no effect on root: the kernel exempts it. Run as another user, "
+            "or use --runtime compose, where servers run as uid 10001."
+        )
+    if "pids" in plan.limits:
+        raise LabError(
+            f"limit pids={plan.limits['pids']} is a container's limit: the process runtime has none. "
+            "Use --runtime compose, or nproc."
+        )
+    machine = host.somaxconn()
+    asked_somaxconn = plan.asked.limits.get("somaxconn", machine)
+    if asked_somaxconn != machine:
+        raise LabError(
+            f"limit somaxconn={asked_somaxconn}: the process runtime shares this machine's network namespace, where "
+            f"it is {machine}, and leaves that as it is. Use --runtime compose, where a stack has its own."
+        )
+    return plan.with_limits(somaxconn=machine)
+
+
+def _may_raise(nofile: int) -> bool:
+    """Asks the kernel, in a process that ends at once."""
+    result = subprocess.run(["prlimit", f"--nofile={nofile}:{nofile}", "true"], capture_output=True, check=False)
+    return result.returncode == 0
+
+
+def _program(server: Server) -> str | None:
+    return shutil.which(server.program or "", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _how_to_install(server: Server) -> str:
+    package = server.packages.get("debian", server.program)
+    return f"On Debian and Ubuntu: `sudo apt-get install {package}` (or `sudo make setup`); or use --runtime compose."
+
+
+def _supervisor_of(directory: Path) -> psutil.Process | None:
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if command[-2:] == ["topolab.runtimes.supervisor", str(directory)]:
+            return process
+    return None
+
+
+def _processes_of(directory: Path) -> list[psutil.Process]:
+    """Every process that carries the stack's mark in its environment."""
+    mark = str(directory)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TOPOLAB_STACK") == mark:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _wait_gone(processes: Sequence[psutil.Process], seconds: float) -> None:
+    _, left = psutil.wait_procs(list(processes), timeout=seconds)
+    for process in left:
+        _signal(process, signal.SIGKILL)
+
+
+def _how_it_ended(directory: Path) -> str | None:
+    path = directory / "exit.json"
+    if not path.exists():
+        return None
+    reason = json.loads(path.read_text())
+    if "service" in reason:
+        code = reason["returncode"]
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        return f"{reason['service']} {how}"
+    return str(reason.get("reason", "stopped"))
+
+
+def _last_lines(directory: Path, number: int = 12) -> tuple[str, ...]:
+    lines = []
+    for path in sorted(directory.glob("*.log")):
+        lines += [f"{path.stem}: {line}" for line in path.read_text(errors="replace").splitlines()[-number:]]
+    return tuple(lines)

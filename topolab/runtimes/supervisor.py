@@ -1,0 +1,107 @@
+"""Keeps the processes of one stack: starts them, stops all when one dies, leaves none behind.
+
+`python -m topolab.runtimes.supervisor DIRECTORY` reads DIRECTORY/services.json, and writes DIRECTORY/exit.json
+when it ends. It runs in a session of its own. With `"temporary": true` its standard input is a pipe from the lab:
+when the lab has gone, however it went, the stack goes too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1  # prctl(2): the kernel sends this signal to the child when its parent dies
+GRACE_S = 3.0  # after SIGTERM, before SIGKILL
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main(directory: Path) -> int:
+    """Runs until a service dies, a signal arrives or the lab goes; then stops everything."""
+    spec = json.loads((directory / "services.json").read_text())
+    wakeup = _signals_as_bytes()
+    services: dict[str, subprocess.Popen[bytes]] = {}
+    reason: dict[str, Any] = {}
+    try:
+        for service in spec["services"]:
+            services[service["name"]] = _start(service, spec["limits"], directory)
+        reason = _wait(services, wakeup, watch_stdin=spec["temporary"])
+    finally:
+        _stop(services)
+        (directory / "exit.json").write_text(json.dumps(reason) + "\n")
+    return 0
+
+
+def _start(service: dict[str, Any], limits: dict[str, int], directory: Path) -> subprocess.Popen[bytes]:
+    def in_child() -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        for limit, value in limits.items():
+            resource.setrlimit(getattr(resource, f"RLIMIT_{limit.upper()}"), (value, value))
+
+    with (directory / f"{service['name']}.log").open("ab") as log:
+        return subprocess.Popen(
+            service["command"], cwd=service["cwd"], env=service["environment"], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, process_group=0, preexec_fn=in_child,
+        )  # fmt: skip
+
+
+def _signals_as_bytes() -> int:
+    """A descriptor that becomes readable at SIGTERM, SIGINT and SIGCHLD."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    os.set_blocking(read, False)
+    signal.set_wakeup_fd(write)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    return read
+
+
+def _wait(services: dict[str, subprocess.Popen[bytes]], wakeup: int, *, watch_stdin: bool) -> dict[str, Any]:
+    """Why the stack must end."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(wakeup, selectors.EVENT_READ)
+        if watch_stdin:
+            selector.register(0, selectors.EVENT_READ)
+        while True:
+            for name, process in services.items():
+                if process.poll() is not None:
+                    return {"service": name, "returncode": process.returncode}
+            for key, _ in selector.select():
+                received = os.read(key.fd, 4096)
+                if key.fd == 0 and not received:
+                    return {"reason": "the lab has gone"}
+                if key.fd == wakeup and set(received) & {signal.SIGTERM, signal.SIGINT}:
+                    return {"reason": "asked to stop"}
+
+
+def _stop(services: dict[str, subprocess.Popen[bytes]]) -> None:
+    """SIGTERM to each main process, front first; what is left of the groups after the grace is killed."""
+    for process in reversed(services.values()):
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + GRACE_S
+    for process in services.values():
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            continue
+    for process in services.values():
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        finally:
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,104 @@
+"""What is true of one server: topologies/servers/<server>/server.yaml as typed data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from topolab.errors import LabError
+from topolab.expressions import evaluate
+from topolab.ledger import Place
+from topolab.settings import Setting, Strict
+
+
+class Term(Strict):
+    """One limit on how many requests stand at a place; of several, the smallest binds."""
+
+    bound_by: str  # the setting or limit that draws this line
+    count: str | int  # formula
+    source: str
+    then: Place | None = None  # where the excess goes when this one binds; default: the next place in line
+    because: str | None = None
+
+
+class AcceptQueue(Strict):
+    """The kernel's accept queue: how many listeners, and the backlog that the server asks for."""
+
+    backlog: str | int  # formula; the kernel cuts it to somaxconn
+    queues: str | int = 1
+    source: str
+
+
+class Randomness(Strict):
+    """Where the server itself is random: the least that its mechanism guarantees, and why."""
+
+    handler_at_least: str | int  # formula; `requests` are those that the server accepts
+    because: str
+
+
+class Capacity(Strict):
+    """How many requests stand where. The first variant whose `when` holds is the one that counts."""
+
+    when: str | bool = True
+    handler: tuple[Term, ...] = Field(min_length=1)
+    waiting: tuple[Term, ...] = ()
+    accept_queue: AcceptQueue
+    overflow: Place = "unanswered"
+    random: Randomness | None = None
+
+
+class Front(Strict):
+    """What a server in front admits, and what it does with the rest."""
+
+    admits: tuple[Term, ...] = Field(min_length=1)
+    beyond: Place
+    when_app_full: Mapping[Literal["unix", "tcp"], Place]
+    accept_queue: AcceptQueue
+
+
+class Server(Strict):
+    """One server.yaml."""
+
+    server: str
+    summary: str
+    role: Literal["app", "front"]
+    distribution: str | None = None  # PyPI name, for the version that a run reports
+    program: str | None = None  # looked up on PATH in the process runtime
+    version_command: tuple[str, ...] = ()
+    packages: Mapping[str, str] = {}  # distribution -> its package that holds `program`
+    build_packages: tuple[str, ...] = ()  # Debian packages needed only to build its requirements
+    settings: Mapping[str, Setting] = {}
+    processes: str | int = 1  # formula: processes that serve requests; readiness waits for all of them
+    capacity: tuple[Capacity, ...] = ()
+    front: Front | None = None
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Its folder, with `run`, the native configuration and the locked requirements."""
+        return self._folder
+
+    @property
+    def requirements(self) -> Path:
+        return self.folder / "requirements.txt"
+
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"topologies/servers/{self.server}/server.yaml"
+
+    def variant(self, names: Mapping[str, Any]) -> Capacity:
+        """The capacity variant for these settings."""
+        for index, variant in enumerate(self.capacity):
+            if evaluate(variant.when, names, where=f"{self.where}: capacity.{index}.when"):
+                return variant
+        raise LabError(f"{self.where}: no capacity variant has a `when` that holds for {dict(names)}.")
+
+
+def settings_of(servers: Iterable[Server]) -> set[str]:
+    """All setting names of some servers."""
+    return {name for server in servers for name in server.settings}

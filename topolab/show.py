@@ -1,0 +1,111 @@
+"""Plans and stacks for a person: tables for the terminal, and the same as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from topolab import store
+from topolab.model import lines, predict
+from topolab.plan import Plan
+from topolab.results import to_json
+from topolab.runtimes.lifecycle import StackStatus
+from topolab.server import Server
+from topolab.topology import Topology, TopologyFile
+
+
+def topologies(found: Sequence[Topology]) -> RenderableType:
+    """The catalog."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("TOPOLOGY", no_wrap=True)
+    table.add_column("WHAT IT IS")
+    for topology in found:
+        table.add_row(Text(topology.name), Text(topology.summary))
+    return table
+
+
+def plan(resolved: Plan) -> RenderableType:
+    """Every setting and limit with its value and help, then what the model predicts."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("SETTING", "VALUE", "WHAT IT IS"):
+        table.add_column(heading, no_wrap=heading == "SETTING")
+    for service in resolved.topology.services:
+        for name, setting in service.server.settings.items():
+            value = resolved.settings[service.name][name]
+            table.add_row(Text(f"{service.name}.{name}"), Text(_value(value)), Text(setting.help))
+    for limit, number in resolved.limits.items():
+        table.add_row(Text(limit), Text(str(number)), Text("limit"))
+    return Group(Text(f"{resolved.name}: {resolved.topology.summary}\n"), table, Text(""), _prediction(resolved))
+
+
+def _prediction(resolved: Plan) -> RenderableType:
+    requests = resolved.asked.requests
+    predicted = predict(resolved, requests)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"PREDICTED FOR {requests:,} REQUESTS")
+    table.add_column("COUNT", justify="right")
+    for place in predicted.places:
+        bounds = f" ({place.at_least} to {place.at_most})" if place.at_least is not None else ""
+        table.add_row(Text(f"{place.service} {place.place.replace('_', ' ')}"), Text(f"{place.count:,}{bounds}"))
+    order = [f"{line.bound_by} at {line.at:,.0f}" for line in lines(resolved, requests) if not math.isinf(line.at)]
+    text = f"bound by {predicted.bound_by}" if predicted.bound_by else "nothing binds: every request is in a handler"
+    return Group(table, Text(f"\n{text}\nlimits on handlers, the first to bind first: {', '.join(order) or 'none'}"),
+                 Text(predicted.because or ""))  # fmt: skip
+
+
+def as_json(resolved: Plan) -> dict[str, Any]:
+    """A plan with its prediction."""
+    return {
+        "topology": resolved.name,
+        "summary": resolved.topology.summary,
+        "plan": resolved.environment(),
+        "asked": to_json(resolved.asked),
+        "predicted": to_json(predict(resolved, resolved.asked.requests)),
+    }
+
+
+def stacks(found: Sequence[StackStatus]) -> RenderableType:
+    """What is up."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("STACK", "RUNTIME", "ADDRESS", "SINCE", "SERVICES"):
+        table.add_column(heading)
+    for stack in found:
+        record = stack.record
+        services = ", ".join(f"{name} {how}" for name, how in stack.services.items())
+        table.add_row(*(Text(cell) for cell in (
+            record.name, record.runtime, f"http://127.0.0.1:{record.port}/", record.started, services,
+        )))  # fmt: skip
+    return table
+
+
+def stack_as_json(stack: StackStatus) -> dict[str, Any]:
+    """One stack of `status --json`."""
+    record = stack.record
+    return {
+        "stack": record.name,
+        "topology": record.topology,
+        "runtime": record.runtime,
+        "port": record.port,
+        "since": record.started,
+        "temporary": record.temporary,
+        "running": stack.running,
+        "services": dict(stack.services),
+        "plan": record.plan,
+    }
+
+
+def schema(what: str) -> dict[str, Any]:
+    """The published JSON Schemas."""
+    if what == "run":
+        return store.schema()
+    model = {"topology": TopologyFile, "server": Server}[what]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

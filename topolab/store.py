@@ -1,0 +1,103 @@
+"""Runs on disk: one JSON document each, written whole or not at all, and checked when read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from topolab.errors import LabError
+from topolab.paths import shown
+from topolab.results import FORMAT, Comparison, NotRun, Run, to_json
+
+_RUN = TypeAdapter(Run)
+_NOT_RUN = TypeAdapter(NotRun)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a run."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A topolab run",
+        **_RUN.json_schema(),
+    }
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file that is either there whole or not there: written beside its place, synced, then renamed."""
+    with _errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"{shown(path)}: can't be stored: {error.strerror}. Free some space or set TOPOLAB_RESULTS to another "
+            "folder; nothing was half-written."
+        ) from error
+
+
+def save(run: Run, directory: Path) -> Path:
+    """Stores one run under its own name."""
+    path = directory / f"{run.name}.json"
+    write_text(path, json.dumps(to_json(run), indent=1) + "\n")
+    return path
+
+
+def load(paths: Sequence[Path]) -> Comparison:
+    """Runs from files (one run, or a list of runs), as a comparison. A bad file is a `LabError`."""
+    runs: list[Run] = []
+    not_run: list[NotRun] = []
+    for path in paths:
+        try:
+            data = json.loads(path.read_text())
+        except OSError as error:
+            raise LabError(f"{shown(path)}: can't be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise LabError(f"{shown(path)}: this is not JSON ({error}). Give files that `topolab` stored.") from error
+        for document in data if isinstance(data, list) else [data]:
+            result = _one(document, path)
+            if isinstance(result, Run):
+                runs.append(result)
+            else:
+                not_run.append(result)
+    return Comparison(tuple(runs), tuple(not_run))
+
+
+def _one(document: Any, path: Path) -> Run | NotRun:
+    if not isinstance(document, dict) or "experiment" not in document:
+        raise LabError(f"{shown(path)}: holds no topolab run. Give files that `topolab` stored.")
+    if document.get("format") != FORMAT:
+        raise LabError(
+            f"{shown(path)}: format is {document.get('format')!r}, this topolab reads {FORMAT}. "
+            "Rebuild it with the version that wrote it."
+        )
+    try:
+        if document.get("verdict") == "NOT_RUN":
+            return _NOT_RUN.validate_python(document)
+        return _RUN.validate_python(document)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise LabError(f"{shown(path)}: {key}: {problem['msg']}. The file is damaged; run the experiment again.") from error

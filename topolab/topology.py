@@ -1,0 +1,133 @@
+"""A topology is a named choice of servers and settings; the catalog reads them all from topologies/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from topolab import paths
+from topolab.errors import LabError
+from topolab.limits import LIMITS, LimitSets
+from topolab.paths import shown
+from topolab.results import SettingValue
+from topolab.server import Server
+from topolab.settings import Strict
+from topolab.yamlfile import load, nearest
+
+Listen = Literal["tcp", "unix"]
+
+
+class AppChoice(BaseModel):
+    """The app server of a topology: its name, how it listens, and any of its settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    server: str
+    listen: Listen = "tcp"  # unix only behind a front
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return dict(self.model_extra or {})
+
+
+class FrontChoice(BaseModel):
+    """The server in front of the app server: its name and any of its settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    server: str
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return dict(self.model_extra or {})
+
+
+class TopologyFile(Strict):
+    """One topologies/<name>.yaml."""
+
+    summary: str = Field(min_length=1)
+    app: AppChoice
+    front: FrontChoice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One server in a topology with the settings that the topology gives it; the rest are defaults."""
+
+    name: Literal["app", "front"]
+    server: Server
+    settings: Mapping[str, SettingValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A named choice of servers and settings. `services` begins with the app, then comes the front."""
+
+    name: str
+    summary: str
+    listen: Listen
+    services: tuple[Service, ...]
+
+
+class Catalog:
+    """All topologies, servers and limit sets of one directory."""
+
+    def __init__(self, root: Path = paths.TOPOLOGIES) -> None:
+        self.root = root
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Topologies by name, in alphabetical order."""
+        names = {path.stem for path in self.root.glob("*.yaml")} - {"limits"}
+        if not names:
+            raise LabError(f"{shown(self.root)}: holds no topologies. Set TOPOLAB_TOPOLOGIES to a folder that does.")
+        return tuple(sorted(names))
+
+    @cached_property
+    def limit_sets(self) -> LimitSets:
+        return LimitSets(self.root / "limits.yaml")
+
+    def topology(self, name: str) -> Topology:
+        """One topology, every setting in it checked against its server."""
+        if name not in self.names:
+            raise LabError(f'There is no topology "{name}".{nearest(name, self.names)} `topolab list` shows all.')
+        path = self.root / f"{name}.yaml"
+        read = load(path, TopologyFile)
+        where = shown(path)
+        services = [self._service("app", read.app, where)]
+        if read.front:
+            services.append(self._service("front", read.front, where))
+        elif read.app.listen == "unix":
+            raise LabError(f"{where}: app.listen is unix, but there is no front. Write tcp, or add a front.")
+        return Topology(name, read.summary, read.app.listen, tuple(services))
+
+    def server(self, name: str, *, where: str) -> Server:
+        """One server's folder, read."""
+        known = [path.parent.name for path in self.root.glob("servers/*/server.yaml")]
+        if name not in known:
+            raise LabError(f'{where} is "{name}".{nearest(name, known)}')
+        path = self.root / "servers" / name / "server.yaml"
+        server = load(path, Server)
+        if server.server != name:
+            raise LabError(f'{shown(path)}: server is "{server.server}". Write its folder\'s name, "{name}".')
+        clash = set(server.settings) & set(LIMITS)
+        if clash:
+            raise LabError(f"{shown(path)}: settings.{min(clash)} has the name of a limit. Choose another name.")
+        server._folder = path.parent
+        return server
+
+    def _service(self, role: Literal["app", "front"], choice: AppChoice | FrontChoice, where: str) -> Service:
+        server = self.server(choice.server, where=f"{where}: {role}.server")
+        if server.role != role:
+            raise LabError(f'{where}: {role}.server is "{server.server}", which is a server for `{server.role}`.')
+        settings = {}
+        for key, value in choice.settings.items():
+            if key not in server.settings:
+                raise LabError(f'{where}: {server.server} has no setting "{role}.{key}".{nearest(key, server.settings)}')
+            settings[key] = server.settings[key].checked(value, where=f"{where}: {role}.{key}")
+        return Service(role, server, settings)
