@@ -1,0 +1,113 @@
+"""`python -m topolab.instrument capacity --requests 1000 --listener app=127.0.0.1:8000 --gate 127.0.0.1:9100`
+
+Exit codes: 0 with a `result` event, 2 with a `failed` event (or a command line that can't be read), 130 and 143
+after SIGINT and SIGTERM, with nothing left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from topolab.errors import LabError
+from topolab.instrument.addresses import Listener, TcpAddress, parse_listener, parse_tcp
+from topolab.instrument.capacity import Asked, capacity
+from topolab.instrument.census import Stack
+from topolab.instrument.events import Events
+from topolab.instrument.processes import Stopped
+
+T = TypeVar("T")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    events = Events()
+    try:
+        events.result(capacity(parse(argv), events))
+    except LabError as error:
+        events.failed(str(error))
+        return 2
+    except Stopped as stopped:
+        print(f"stopped: {stopped}", file=sys.stderr)
+        return stopped.code
+    except BrokenPipeError:  # nobody reads the events any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 143
+    except OSError as error:
+        events.failed(f"The instrument met the machine's limits: {error}.")
+        return 2
+    return 0
+
+
+def parse(argv: Sequence[str] | None = None) -> Asked:
+    parser = argparse.ArgumentParser(prog="python -m topolab.instrument", description=__doc__.partition("\n")[2])
+    parser.add_argument("experiment", choices=["capacity"], help="where are N requests?")
+    parser.add_argument("--requests", type=_positive(int), required=True, metavar="N")
+    parser.add_argument(
+        "--listener", type=_value(parse_listener), action="append", required=True, metavar="SERVICE=ADDRESS",
+        help="where a service listens: app=HOST:PORT, app=unix:PATH, front=HOST:PORT; clients go to the front, if any",
+    )  # fmt: skip
+    parser.add_argument("--gate", type=_value(parse_tcp), required=True, metavar="HOST:PORT", help="where /hold calls")
+    parser.add_argument("--path", default="/hold", help="the route that holds; ?id=N is appended (%(default)s)")
+    parser.add_argument(
+        "--processes", type=_positive(int), default=1, metavar="P",
+        help="how many processes of the app have to have answered before it starts (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate", type=_positive(float), default=2000.0, help="connections opened per second (%(default)g)"
+    )
+    parser.add_argument(
+        "--deadline", type=_positive(float), default=60.0, metavar="SECONDS",
+        help="for coming to rest, and again for the last answer after the release (%(default)g)",
+    )  # fmt: skip
+    parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
+    given = parser.parse_args(argv)
+    return Asked(
+        stack=_stack(parser, given.listener, given.gate),
+        requests=given.requests,
+        path=given.path,
+        processes=given.processes,
+        rate=given.rate,
+        deadline_s=given.deadline,
+        watch_stdin=given.watch_stdin,
+    )
+
+
+def _stack(parser: argparse.ArgumentParser, listeners: Sequence[Listener], gate: TcpAddress) -> Stack:
+    address = {listener.service: listener.address for listener in listeners}
+    if len(address) < len(listeners):
+        parser.error("--listener: give each service once")
+    if "app" not in address:
+        parser.error("--listener: say where the app listens, as in --listener app=127.0.0.1:8000")
+    front = address.get("front")
+    if not isinstance(front or address["app"], TcpAddress):
+        parser.error("--listener: clients connect over TCP; put a front before a unix socket, or give HOST:PORT")
+    return Stack(address["app"], front if isinstance(front, TcpAddress) else None, gate)
+
+
+def _value(read: Callable[[str], T]) -> Callable[[str], T]:
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _positive(kind: Callable[[str], T]) -> Callable[[str], T]:
+    def convert(text: str) -> T:
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if 0 < value < 1e9:  # type: ignore[operator]
+                return value
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number above 0')
+
+    return convert
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Where services listen: `127.0.0.1:8000` or `unix:/run/app.sock`."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass
+
+from topolab.ledger import Service
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """An IPv4 address in numbers, and a port."""
+
+    host: str
+    port: int
+
+    @property
+    def pair(self) -> tuple[str, int]:
+        return self.host, self.port
+
+    @property
+    def row_key(self) -> bytes:
+        """As `/proc/net/tcp` writes it: the address in the machine's byte order, in hexadecimal."""
+        return b"%08X:%04X" % (int.from_bytes(socket.inet_aton(self.host), sys.byteorder), self.port)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """The path that the server gave to bind()."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address = TcpAddress | UnixAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A service of the stack and where it listens."""
+
+    service: Service
+    address: Address
+
+
+def parse_tcp(text: str) -> TcpAddress:
+    """`HOST:PORT`; ValueError says what is wrong. A wildcard is reached by way of loopback."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f'"{text}" is not HOST:PORT, as in 127.0.0.1:8000')
+    host = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "": "127.0.0.1"}.get(host, host)
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        raise ValueError(f'"{host}" is not an IPv4 address in numbers, as in 127.0.0.1') from None
+    return TcpAddress(host, int(port))
+
+
+def parse_listener(text: str) -> Listener:
+    """`app=HOST:PORT`, `front=HOST:PORT` or `app=unix:PATH`; ValueError says what is wrong."""
+    service, equals, address = text.partition("=")
+    if not equals or service not in ("app", "front"):
+        raise ValueError(f'"{text}" is not app=ADDRESS or front=ADDRESS')
+    name: Service = "app" if service == "app" else "front"
+    if address.startswith("unix:"):
+        return Listener(name, UnixAddress(address.removeprefix("unix:")))
+    return Listener(name, parse_tcp(address))

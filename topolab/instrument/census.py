@@ -1,0 +1,156 @@
+"""The census: where each of the N requests is, from sources that don't know of each other.
+
+Handlers are counted at the gate, clients by their own fate, and what lies between by the server's side of each
+connection. Nothing is inferred from N, so that a ledger which does not balance says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from topolab.instrument.addresses import Address, TcpAddress, UnixAddress
+from topolab.instrument.board import Board, Fate
+from topolab.instrument.clients import source_address
+from topolab.instrument.queues import Queue
+from topolab.instrument.sockets import TcpRow, TcpState, tcp_rows, unix_rows
+from topolab.ledger import Ledger, Service, Spot
+from topolab.results import ListenerQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The services under test, and the gate."""
+
+    app: Address
+    front: TcpAddress | None
+    gate: TcpAddress
+
+    @property
+    def entry(self) -> TcpAddress:
+        """Where the clients go."""
+        entry = self.front or self.app
+        assert isinstance(entry, TcpAddress)  # the command line sees to it
+        return entry
+
+    @property
+    def services(self) -> dict[Service, Address]:
+        app: dict[Service, Address] = {"app": self.app}
+        return app | {"front": self.front} if self.front else app
+
+    @property
+    def ports(self) -> set[int]:
+        """The TCP ports that matter."""
+        return {each.port for each in (self.app, self.front, self.gate) if isinstance(each, TcpAddress)}
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The ledger, the queues behind it, and what the rest of the experiment needs to know."""
+
+    ledger: Ledger
+    listeners: tuple[ListenerQueue, ...]
+    unanswered: tuple[int, ...]  # requests whose handshake nobody answered
+    closing: int  # connections that the server has closed and the client has not noticed: no rest yet
+    missed_by_gate: int  # callers that the gate did not take
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of the clients' connections at the service that they go to."""
+
+    accepted: int
+    queued: int
+    closing: int
+    unanswered: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The front's connections to the app, from both ends."""
+
+    opened: int  # by the front, in whatever state
+    connecting: int  # those of them without an answer
+    accepted: int  # by the app
+    queued: int  # at the app
+
+
+def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> Census:
+    """Places all requests. `queues` was read just before."""
+    rows = list(tcp_rows(stack.ports))
+    fates = board.fates()
+    handlers = board.handlers()
+    entry = at_entry(board, stack, rows)
+    counts: dict[Spot, int] = {
+        ("app", "handler"): handlers,
+        ("client", "unanswered"): len(entry.unanswered) + fates[Fate.TIMED_OUT],
+        ("client", "refused"): fates[Fate.REFUSED],
+        ("client", "reset"): fates[Fate.RESET],
+        ("client", "error"): fates[Fate.ERROR],
+        ("client", "answered"): fates[Fate.ANSWERED],
+    }
+    # A difference below zero: more goes on behind a place than came through it. The sum then exceeds N.
+    if stack.front:
+        upstream = between(stack.app, rows)
+        counts["app", "waiting"] = max(0, upstream.accepted - handlers)
+        counts["app", "accept_queue"] = upstream.queued
+        counts["front", "connecting"] = upstream.connecting
+        counts["front", "waiting"] = max(0, entry.accepted - upstream.opened)
+        counts["front", "accept_queue"] = entry.queued
+    else:
+        counts["app", "waiting"] = max(0, entry.accepted - handlers)
+        counts["app", "accept_queue"] = entry.queued
+    return Census(
+        ledger=Ledger.of(counts),
+        listeners=tuple(
+            ListenerQueue(service, str(address), queue.recv_q, queue.send_q, unaccepted(address, rows))
+            for service, address in stack.services.items()
+            if (queue := queues[service])
+        ),
+        unanswered=entry.unanswered,
+        closing=entry.closing,
+        missed_by_gate=unaccepted(stack.gate, rows),
+    )
+
+
+def at_entry(board: Board, stack: Stack, rows: Iterable[TcpRow]) -> Entry:
+    """Looks every client that still waits up on the server's side."""
+    key = stack.entry.row_key
+    twins = {row.remote: row for row in rows if row.local == key}
+    addresses = [TcpAddress(source_address(index), 0).row_key[:9] for index in range(board.client_processes)]
+    accepted = queued = closing = 0
+    unanswered = []
+    for request in board.pending():
+        twin = twins.get(b"%b%04X" % (addresses[request % len(addresses)], board.port[request]))
+        if twin is None or twin.state == TcpState.SYN_RECV:
+            unanswered.append(request)
+        elif twin.owned:
+            accepted += 1
+        elif twin.unaccepted:
+            queued += 1
+        else:
+            closing += 1
+    return Entry(accepted, queued, closing, tuple(unanswered))
+
+
+def between(app: Address, rows: Iterable[TcpRow]) -> Upstream:
+    """Looks every connection of a front to its app up on both sides."""
+    if isinstance(app, UnixAddress):  # a connect to a unix socket is answered at once or refused at once
+        accepted, queued = unix_rows(app)
+        return Upstream(accepted + queued, 0, accepted, queued)
+    opened = {row.local: row for row in rows if row.remote == app.row_key and row.state != TcpState.TIME_WAIT}
+    twins = {row.remote: row for row in rows if row.local == app.row_key}
+    answered = [twins[local] for local in opened if local in twins and twins[local].state != TcpState.SYN_RECV]
+    return Upstream(
+        opened=len(opened),
+        connecting=len(opened) - len(answered),
+        accepted=sum(row.owned for row in twins.values()),
+        queued=sum(row.unaccepted for row in twins.values()),
+    )
+
+
+def unaccepted(address: Address, rows: Iterable[TcpRow]) -> int:
+    """Everybody's connections that no process has accepted: what the listener's Recv-Q should say."""
+    if isinstance(address, UnixAddress):
+        return unix_rows(address).unaccepted
+    return sum(row.unaccepted for row in rows if row.local == address.row_key)

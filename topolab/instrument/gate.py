@@ -1,0 +1,149 @@
+"""The gate: the downstream service that handlers call. It answers when the experiment says so.
+
+A handler connects, sends `HOLD <id> <pid> <thread-ident>` and blocks until it reads `GO`: the number of handlers
+is the number of connections held here. `SLEEP ...` announces a handler that sleeps by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+
+from topolab.errors import LabError
+from topolab.instrument.addresses import TcpAddress
+from topolab.instrument.board import Board
+from topolab.instrument.processes import Orders
+
+GO = b"GO\n"
+RELEASE = b"r"
+# Ours is always the second end to close; closing it hard then leaves no TIME_WAIT on either side, so that
+# 10,000 requests don't cost the next run 10,000 ports. Accepted sockets inherit it from the listener.
+CLOSE_HARD = struct.pack("ii", 1, 0)
+ACCEPT_AT_ONCE = 128
+
+
+def listen(address: TcpAddress) -> socket.socket:
+    """The gate's listener. LabError when the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_HARD)
+        listener.bind(address.pair)
+        listener.listen(65535)  # the kernel caps this at net.core.somaxconn
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LabError(f"The gate's port is in use: {address}. Give it a free one with --gate.") from None
+        raise LabError(f"The gate can't listen on {address}: {error.strerror}.") from None
+    return listener
+
+
+class Gate:
+    """One process of the gate. Several share the listener where one could not hold all callers."""
+
+    def __init__(self, listener: socket.socket, board: Board, index: int) -> None:
+        self._listener = listener
+        self._board = board
+        self._index = index
+        self._callers: dict[int, socket.socket] = {}  # by descriptor
+        self._lines: dict[int, bytes] = {}  # what a caller said so far, until its line is whole
+        self._held: set[int] = set()  # callers that wait for GO on behalf of one of our requests
+        self._released = False
+        self._deaf = True  # whether the listener is left alone
+
+    def run(self, orders: Orders) -> None:
+        self._epoll = select.epoll()
+        self._epoll.register(orders, select.EPOLLIN)
+        self._hear_callers()
+        while True:
+            for fd, _ in self._epoll.poll():
+                if fd == self._listener.fileno():
+                    self._accept()
+                elif fd == orders.fileno():
+                    if orders.recv(1) != RELEASE:
+                        return
+                    self._release()
+                else:
+                    self._read(fd)
+
+    def _hear_callers(self) -> None:
+        # exclusive: a caller wakes one of the processes, not all
+        self._epoll.register(self._listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        self._deaf = False
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPT_AT_ONCE):
+            try:
+                caller, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                # Out of descriptors: leave the others in the kernel's queue, where the census counts them.
+                self._epoll.unregister(self._listener)
+                self._deaf = True
+                self._board.short[self._index] = 1
+                return
+            self._callers[caller.fileno()] = caller
+            self._epoll.register(caller, select.EPOLLIN)
+
+    def _read(self, fd: int) -> None:
+        try:
+            heard = self._callers[fd].recv(256)
+        except BlockingIOError:
+            return
+        except OSError:
+            heard = b""
+        if not heard:
+            self._hang_up(fd)
+        elif fd not in self._held:  # a caller that waits has nothing more to say
+            line = self._lines.pop(fd, b"") + heard
+            if line.endswith(b"\n"):
+                self._take(fd, line.split())
+            elif len(line) < 256:
+                self._lines[fd] = line
+            else:
+                self._hang_up(fd)
+
+    def _take(self, fd: int, words: list[bytes]) -> None:
+        board, index = self._board, self._index
+        board.arrived[index] += 1
+        request = int(words[1]) if len(words) > 1 and words[1].isdigit() else -1
+        ours = 0 <= request < board.requests
+        if not ours:
+            board.strangers[index] += 1
+        if words[:1] == [b"SLEEP"]:
+            if ours:
+                board.asleep[request] = 1
+        elif ours and not self._released:
+            self._held.add(fd)
+            board.held[index] += 1
+        elif self._released:
+            self._let_go(fd)
+
+    def _let_go(self, fd: int) -> None:
+        with contextlib.suppress(OSError):  # it is gone: its end arrives as an event
+            self._callers[fd].send(GO)
+
+    def _release(self) -> None:
+        self._released = True
+        self._board.held[self._index] = 0
+        held, self._held = self._held, set()
+        for fd in held:
+            self._let_go(fd)
+
+    def _hang_up(self, fd: int) -> None:
+        self._callers.pop(fd).close()
+        self._lines.pop(fd, None)
+        self._board.departed[self._index] += 1
+        if fd in self._held:
+            self._held.remove(fd)
+            self._board.held[self._index] -= 1
+        if self._deaf:
+            self._hear_callers()

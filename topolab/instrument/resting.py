@@ -1,0 +1,85 @@
+"""Rest: the moment at which nothing moves any more. A condition, never a sleep.
+
+Light samples (the gate, the clients' fates, the accept queues) have to stay equal for a while, and then a whole
+census has to agree: nobody may be without an answer while the queue before him has room, because the kernel
+sends a dropped handshake again, after 1, 2, 3, 4, 5, 7, 11 s and so on, and it would then get in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from topolab.instrument import census
+from topolab.instrument.board import Board
+from topolab.instrument.census import Census, Stack
+from topolab.instrument.processes import Team
+from topolab.instrument.queues import Queue, Queues
+from topolab.ledger import Service
+
+TICK_S = 0.03
+QUIET_S = 0.3  # nothing may change for so long; a server that is slow to fill gets longer, up to
+QUIET_AT_MOST_S = 1.5
+QUIET_SHARE = 0.1  # this share of the time since the first opening
+SAMPLES = 6  # at least, so that a quiet spell of our own (no CPU for us) is not taken for one of the server
+
+Sample = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The census at rest, or at the deadline. `since_ns`: when the last change was seen."""
+
+    census: Census
+    reached: bool
+    since_ns: int
+
+
+def wait(
+    board: Board, stack: Stack, team: Team, queues: Queues, *, deadline_s: float, on_sample: Callable[[], None]
+) -> Rest:
+    """Comes back at rest, or at the deadline, counted from the first opening."""
+    start_ns = since_ns = time.monotonic_ns()
+    last: Sample = ()
+    equal = 0
+    while True:
+        now_ns = time.monotonic_ns()
+        levels = {service: queues.read(address) for service, address in stack.services.items()}
+        sample = look(board, levels)
+        if sample != last:
+            last, since_ns, equal = sample, now_ns, 0
+        equal += 1
+        elapsed_s = (now_ns - board.start_ns[0]) / 1e9
+        quiet_s = min(QUIET_AT_MOST_S, max(QUIET_S, QUIET_SHARE * elapsed_s))
+        if equal >= SAMPLES and (now_ns - max(since_ns, start_ns)) / 1e9 >= quiet_s:
+            taken = census.take(board, stack, levels)
+            after = {service: queues.read(address) for service, address in stack.services.items()}
+            if look(board, after) == sample and not moving(taken, stack, levels):
+                return Rest(taken, True, since_ns)
+            start_ns, equal = now_ns, 0  # look again after another quiet spell
+        if elapsed_s > deadline_s:
+            return Rest(census.take(board, stack, levels), False, since_ns)
+        on_sample()
+        team.pause(TICK_S)
+
+
+def look(board: Board, levels: dict[Service, Queue | None]) -> Sample:
+    """A light sample: cheap to take, and different whenever a request has moved."""
+    gate = tuple(sum(cells) for cells in (board.held, board.arrived, board.departed, board.asleep))
+    return gate, tuple(sorted(board.fates().items())), tuple(levels.values())
+
+
+def moving(taken: Census, stack: Stack, levels: dict[Service, Queue | None]) -> bool:
+    """Whether something is bound to happen although all is quiet."""
+
+    def room(service: Service) -> bool:
+        queue = levels[service]
+        return queue is not None and queue.has_room
+
+    entry: Service = "front" if stack.front else "app"
+    return bool(
+        taken.closing
+        or (taken.unanswered and room(entry))
+        or (taken.ledger.at("front", "connecting").count and room("app"))
+    )

@@ -1,0 +1,36 @@
+"""Just enough HTTP/1.1 for one request per connection."""
+
+from __future__ import annotations
+
+from topolab.instrument.board import Fate
+
+BODY = b"\r\n\r\n"
+
+
+def request(path: str, host: str) -> bytes:
+    """A GET that asks the server to close the connection after its answer."""
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+
+
+def with_id(path: str, request_id: str) -> str:
+    """The path that names its request to the handler."""
+    return f"{path}{'&' if '?' in path else '?'}id={request_id}"
+
+
+def outcome(received: bytes, *, closed: bool) -> Fate | None:
+    """ANSWERED, ERROR (status 400 or more) or RESET (closed too early); None while more has to come."""
+    head, found, body = received.partition(BODY)
+    if found:
+        headers = head.lower().split(b"\r\n")
+        length = next((line[15:] for line in headers if line.startswith(b"content-length:")), b"").strip()
+        chunked = any(line.startswith(b"transfer-encoding:") and line.endswith(b"chunked") for line in headers)
+        if chunked:
+            complete = body.endswith(b"0\r\n\r\n")
+        elif length.isdigit():
+            complete = len(body) >= int(length)
+        else:
+            complete = closed
+        if complete:
+            status = headers[0].split(b" ")[1:2]
+            return Fate.ANSWERED if status and status[0] < b"400" else Fate.ERROR
+    return Fate.RESET if closed else None
