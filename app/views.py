@@ -14,7 +14,8 @@ blueprint = Blueprint("views", __name__)
 def served_by() -> dict[str, object]:
     """Who runs this request: process and thread (a greenlet counts as its own thread under gevent)."""
     return {
-        "server": request.environ.get("SERVER_SOFTWARE", "unknown"),
+        # A CGI variable: a server puts it in the request, or in the process environment, or leaves it out.
+        "server": request.environ.get("SERVER_SOFTWARE") or os.environ.get("SERVER_SOFTWARE", "unknown"),
         "pid": os.getpid(),
         "thread": threading.current_thread().name,
         "thread_ident": threading.get_ident(),
