@@ -9,6 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -52,7 +53,7 @@ def main() -> NoReturn:
         say("topolab: interrupted; everything that it had started is stopped. Finished runs are stored.")
         sys.exit(130)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader of our output has gone; nothing is left to flush
+        sys.stdout = None  # the reader of our output has gone; nothing is left to flush
         sys.exit(COULD_NOT)
 
 
@@ -203,8 +204,8 @@ def compare(
 
 
 @cli.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=paths.Path), metavar="RUN...")
-def report(runs: tuple[paths.Path, ...]) -> int:
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+def report(runs: tuple[Path, ...]) -> int:
     """Rebuild the table, the page and the picture from stored runs."""
     from topolab.reports.terminal import table
 
@@ -220,9 +221,7 @@ def report(runs: tuple[paths.Path, ...]) -> int:
 @runtime_option
 @plan_options
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1.")
-def up(
-    topology: str, runtime_name: str, sets: tuple[str, ...], limits_name: str, requests: int, port: int
-) -> None:
+def up(topology: str, runtime_name: str, sets: tuple[str, ...], limits_name: str, requests: int, port: int) -> None:
     """Bring a topology up and leave it running."""
     runtime = _runtime(runtime_name)
     [plan] = _plans([topology], sets, limits_name, requests)
@@ -263,13 +262,14 @@ def logs(topology: str, follow: bool) -> int:
 @click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
 def down(topologies: tuple[str, ...]) -> None:
     """Stop stacks (without names: all of them), also those that a killed topolab left behind."""
-    for name in topologies or state.names():
+    names = topologies or state.names()
+    for name in names:
         if state.read(name) is None:
-            Catalog().topology(name)
+            Catalog().topology(name)  # a misspelt name is told apart from one that is not up
         lifecycle.down(RUNTIMES, name)
         out.print(f"{name} is down", markup=False)
-    if not topologies and not state.names():
-        say("Nothing is up.")
+    if not names:
+        out.print("Nothing is up.")
 
 
 @cli.command()

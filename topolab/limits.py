@@ -47,7 +47,7 @@ class LimitSet(Strict):
 
     summary: str
     extends: str | None = None
-    limits: dict[str, LimitValue] = {}
+    limits: Mapping[str, LimitValue] = {}
 
 
 class LimitsFile(RootModel[dict[str, LimitSet]]):

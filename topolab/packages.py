@@ -13,13 +13,18 @@ from pathlib import Path
 from topolab.errors import LabError
 from topolab.server import Server
 
+Say = Callable[[str], None]
 POLICY = Path("/usr/sbin/policy-rc.d")  # Debian: asked before a package starts its service
+
+
+def find(program: str) -> str | None:
+    """Where a program is; servers are often in the system's own directories, which a person's PATH leaves out."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def missing(servers: Sequence[Server]) -> list[Server]:
     """Servers whose program is not on this machine."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-    return [server for server in servers if server.program and not shutil.which(server.program, path=path)]
+    return [server for server in servers if server.program and not find(server.program)]
 
 
 def is_debian_like() -> bool:
@@ -30,20 +35,35 @@ def is_debian_like() -> bool:
     return False
 
 
-def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
+def setup(servers: Sequence[Server], say: Say) -> None:
+    """Installs the programs that are missing, as root on Debian and Ubuntu; elsewhere says what to type."""
+    wanted = missing(servers)
+    if not wanted:
+        return
+    packages = [server.packages.get("debian", server.program or server.server) for server in wanted]
+    if is_debian_like() and os.geteuid() == 0:
+        install(wanted, packages, say)
+        return
+    how = f"sudo apt-get install {' '.join(packages)}" if is_debian_like() else f"install {' '.join(packages)}"
+    say(f"not here: {', '.join(packages)}. Without it the process runtime leaves some topologies out. To have it: {how}")
+
+
+def install(servers: Sequence[Server], packages: Sequence[str], say: Say) -> None:
     """Installs Debian packages and leaves their services stopped and disabled. Needs root."""
     say(f"installing {', '.join(packages)} from the distribution's packages (apt-get), left stopped")
     with _services_stay_stopped():
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]):
-            result = subprocess.run(
-                command, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, capture_output=True, text=True, check=False
-            )
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+        ):
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if result.returncode:
                 lines = tuple((result.stderr or result.stdout).splitlines()[-8:])
                 raise LabError(f"{' '.join(command)} failed with status {result.returncode}:", details=lines)
     if Path("/run/systemd/system").is_dir():
-        for package in packages:
-            subprocess.run(["systemctl", "disable", "--quiet", package], capture_output=True, check=False)
+        for server in servers:
+            subprocess.run(["systemctl", "disable", "--quiet", server.server], capture_output=True, check=False)
 
 
 @contextlib.contextmanager

@@ -125,7 +125,9 @@ def _find(topology: Topology, key: str) -> tuple[str, str, Setting]:
     """The service, the bare name and the setting that a key on the command line means."""
     role, dot, bare = key.rpartition(".")
     owners = [
-        service for service in topology.services if bare in service.server.settings and (not dot or service.name == role)
+        service
+        for service in topology.services
+        if bare in service.server.settings and (not dot or service.name == role)
     ]
     if len(owners) == 1:
         return owners[0].name, bare, owners[0].server.settings[bare]

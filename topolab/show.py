@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -73,7 +74,7 @@ def stacks(found: Sequence[StackStatus]) -> RenderableType:
     """What is up."""
     table = Table(box=None, pad_edge=False)
     for heading in ("STACK", "RUNTIME", "ADDRESS", "SINCE", "SERVICES"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=heading == "ADDRESS")
     for stack in found:
         record = stack.record
         services = ", ".join(f"{name} {how}" for name, how in stack.services.items())
@@ -103,7 +104,8 @@ def schema(what: str) -> dict[str, Any]:
     """The published JSON Schemas."""
     if what == "run":
         return store.schema()
-    model = {"topology": TopologyFile, "server": Server}[what]
+    models: dict[str, type[BaseModel]] = {"topology": TopologyFile, "server": Server}
+    model = models[what]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
 
 

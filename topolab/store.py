@@ -100,4 +100,6 @@ def _one(document: Any, path: Path) -> Run | NotRun:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
-        raise LabError(f"{shown(path)}: {key}: {problem['msg']}. The file is damaged; run the experiment again.") from error
+        raise LabError(
+            f"{shown(path)}: {key}: {problem['msg']}. The file is damaged; run the experiment again."
+        ) from error

@@ -128,6 +128,8 @@ class Catalog:
         settings = {}
         for key, value in choice.settings.items():
             if key not in server.settings:
-                raise LabError(f'{where}: {server.server} has no setting "{role}.{key}".{nearest(key, server.settings)}')
+                raise LabError(
+                    f'{where}: {server.server} has no setting "{role}.{key}".{nearest(key, server.settings)}'
+                )
             settings[key] = server.settings[key].checked(value, where=f"{where}: {role}.{key}")
         return Service(role, server, settings)

@@ -31,7 +31,9 @@ def compare(
             yield capacity(runtime, plan, on_event)
         except LabError as error:
             again = f"`topolab capacity {plan.name} --runtime {runtime.name}` shows it alone."
-            yield NotRun("capacity", plan.name, runtime.name, " ".join([str(error), *error.details]), again, failed=True)
+            yield NotRun(
+                "capacity", plan.name, runtime.name, " ".join([str(error), *error.details]), again, failed=True
+            )
 
 
 def _check(runtime: Runtime, plan: Plan) -> Plan | NotRun:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from topolab.errors import LabError
-from topolab.runtimes.base import Runtime
 from topolab.runtimes import engine
+from topolab.runtimes.base import Runtime
 from topolab.runtimes.compose import ComposeRuntime
 from topolab.runtimes.lifecycle import Runtimes
 from topolab.runtimes.process import ProcessRuntime

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-
-import psutil
 
 from topolab import paths
 from topolab.errors import LabError
@@ -54,12 +50,7 @@ class ComposeRuntime:
         else:
             require_free(port)
         self.prepare([plan], lambda _: None)
-        directory = state.write(
-            state.Record(
-                name, plan.name, self.name, port, plan.environment(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                os.getpid(), psutil.Process().create_time(), temporary,
-            )
-        )  # fmt: skip
+        directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
         bind = _bind(plan)
         variables = {
             **plan.environment(),
@@ -71,7 +62,9 @@ class ComposeRuntime:
         write_text(directory / "plan.env", environment_file(variables))
         stack = ComposeStack(name, plan, port, bind)
         try:
-            result = _compose(name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", "--quiet-pull")
+            result = _compose(
+                name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", "--quiet-pull"
+            )
             if result.returncode:
                 raise TimeoutError(_said(result))
             until_healthy(port, deadline_s=START_S, gone=lambda: False)
@@ -79,7 +72,9 @@ class ComposeRuntime:
             last = _last_lines(name) if isinstance(error, TimeoutError) else ()
             stack.down()
             if isinstance(error, TimeoutError):
-                raise LabError(f"{plan.name} did not start: {error or 'it does not answer'}. Its last lines:", details=last) from None
+                raise LabError(
+                    f"{plan.name} did not start: {error or 'it does not answer'}. Its last lines:", details=last
+                ) from None
             raise
         return stack
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -41,7 +42,9 @@ def problem() -> str | None:
         server = docker(["version", "--format", "{{.Server.Version}}"], timeout_s=10)
         compose = docker(["compose", "version", "--short"], timeout_s=10)
     except subprocess.TimeoutExpired:
-        return f"The container engine does not answer within 10 s. Restart it (`sudo service docker restart`). {INSTALL}"
+        return (
+            f"The container engine does not answer within 10 s. Restart it (`sudo service docker restart`). {INSTALL}"
+        )
     if server.returncode:
         if "permission denied" in server.stderr.lower():
             return (
@@ -69,12 +72,12 @@ def highest_nofile() -> int | None:
 
 
 def _may_raise_limits(pid: int) -> bool:
-    with open(f"/proc/{pid}/status") as status:
+    with Path(f"/proc/{pid}/status").open() as status:
         effective = next(line.split()[1] for line in status if line.startswith("CapEff:"))
     return bool(int(effective, 16) >> CAP_SYS_RESOURCE & 1)
 
 
 def _hard_nofile(pid: int) -> int | None:
-    with open(f"/proc/{pid}/limits") as limits:
+    with Path(f"/proc/{pid}/limits").open() as limits:
         hard = next(line.split()[4] for line in limits if line.startswith("Max open files"))
     return int(hard) if hard.isdecimal() else None

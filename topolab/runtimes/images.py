@@ -89,9 +89,7 @@ def _base(say: Say) -> str:
     if base := os.environ.get("BASE"):
         return base
     say("looking for a base image")
-    result = subprocess.run(
-        [paths.COMPOSE / "base-image"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
-    )
+    result = subprocess.run([paths.COMPOSE / "base-image"], capture_output=True, text=True, check=False)
     if result.returncode:
         raise LabError("There is no base image to build on:", details=tuple(result.stderr.splitlines()[-8:]))
     base = result.stdout.strip()

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
 
 from topolab.errors import LabError
 from topolab.runtimes.base import Event
@@ -44,7 +45,7 @@ def _end(process: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
-def _events(process: subprocess.Popen[str], commentary: tempfile._TemporaryFileWrapper[str]) -> Iterator[Event]:  # type: ignore[type-arg]
+def _events(process: subprocess.Popen[str], commentary: IO[str]) -> Iterator[Event]:
     assert process.stdout
     for line in process.stdout:
         event: Event = json.loads(line)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from topolab import host, paths
+from topolab import host, packages, paths
 from topolab.errors import LabError, NotRunnable
 from topolab.plan import Plan
 from topolab.runtimes import state, venvs
@@ -42,12 +42,10 @@ class ProcessRuntime:
 
     def check(self, plan: Plan) -> Plan:
         """Programs, limits. `somaxconn` is the machine's: a plan that asks for another is refused."""
-        for service in plan.topology.services:
-            if service.server.program and not _program(service.server):
-                raise NotRunnable(
-                    f"{plan.name} needs {service.server.program}, which is not installed.",
-                    remedy=_how_to_install(service.server),
-                )
+        for server in packages.missing([service.server for service in plan.topology.services]):
+            raise NotRunnable(
+                f"{plan.name} needs {server.program}, which is not installed.", remedy=_how_to_install(server)
+            )
         return _with_limits_of_this_host(plan)
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:
@@ -69,12 +67,7 @@ class ProcessRuntime:
         else:
             require_free(port)
         self.prepare([plan], lambda _: None)
-        directory = state.write(
-            state.Record(
-                name, plan.name, self.name, port, plan.environment(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                os.getpid(), psutil.Process().create_time(), temporary,
-            )
-        )  # fmt: skip
+        directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
         run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
         (directory / "run").symlink_to(run_dir)
         bind = _bind(plan, port, run_dir)
@@ -176,7 +169,8 @@ def _supervise(
     ]
     limits = {limit: plan.limits[limit] for limit in ("nofile", "nproc") if limit in plan.limits}
     write_text(
-        directory / "services.json", json.dumps({"services": services, "limits": limits, "temporary": temporary}, indent=1)
+        directory / "services.json",
+        json.dumps({"services": services, "limits": limits, "temporary": temporary}, indent=1),
     )
     with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
@@ -208,7 +202,7 @@ def _with_limits_of_this_host(plan: Plan) -> Plan:
     if asked is not None and asked > hard and not _may_raise(asked):
         raise LabError(
             f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
-            f'Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=).'
+            f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
         )
     if "nproc" in plan.limits and os.geteuid() == 0:
         raise LabError(
@@ -234,10 +228,6 @@ def _may_raise(nofile: int) -> bool:
     """Asks the kernel, in a process that ends at once."""
     result = subprocess.run(["prlimit", f"--nofile={nofile}:{nofile}", "true"], capture_output=True, check=False)
     return result.returncode == 0
-
-
-def _program(server: Server) -> str | None:
-    return shutil.which(server.program or "", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def _how_to_install(server: Server) -> str:
@@ -274,9 +264,21 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def _wait_gone(processes: Sequence[psutil.Process], seconds: float) -> None:
-    _, left = psutil.wait_procs(list(processes), timeout=seconds)
-    for process in left:
-        _signal(process, signal.SIGKILL)
+    """Until all have ended (one that its parent has not reaped yet has); after that time, kills the rest."""
+    deadline = time.monotonic() + seconds
+    while left := [process for process in processes if _runs(process)]:
+        if time.monotonic() > deadline:
+            for process in left:
+                _signal(process, signal.SIGKILL)
+            return
+        time.sleep(0.01)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _how_it_ended(directory: Path) -> str | None:

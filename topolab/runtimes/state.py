@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import psutil
 
 from topolab import paths
 from topolab.errors import LabError
+from topolab.plan import Plan
 from topolab.runtimes.base import RuntimeName
 from topolab.store import write_text
 
@@ -43,9 +45,21 @@ def directory(name: str) -> Path:
     return stacks_dir() / name
 
 
-def write(record: Record) -> Path:
-    """Records a stack; its directory is made anew."""
-    place = directory(record.name)
+def begin(name: str, plan: Plan, runtime: RuntimeName, *, port: int, temporary: bool) -> Path:
+    """Records a stack before anything of it starts; its directory is made anew."""
+    me = psutil.Process()
+    record = Record(
+        name=name,
+        topology=plan.name,
+        runtime=runtime,
+        port=port,
+        plan=plan.environment(),
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        owner=me.pid,
+        owner_started=me.create_time(),
+        temporary=temporary,
+    )
+    place = directory(name)
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     write_text(place / "stack.json", json.dumps(asdict(record), indent=1) + "\n")

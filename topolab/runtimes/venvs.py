@@ -58,7 +58,9 @@ def _uv(server: Server, *arguments: str) -> None:
     )
     if result.returncode:
         lines = tuple(line for line in result.stderr.splitlines() if line.strip())
-        compiler = f" It is compiled here: it needs {', '.join(server.build_packages)}." if server.build_packages else ""
+        compiler = (
+            f" It is compiled here: it needs {', '.join(server.build_packages)}." if server.build_packages else ""
+        )
         raise LabError(
             f"{shown(server.requirements)}: {server.server} could not be installed.{compiler} uv says:",
             details=lines[-8:],

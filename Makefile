@@ -1,0 +1,85 @@
+# The front door. Every recipe is one command that a person could have typed.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+unexport MAKEFLAGS
+
+TOPOLOGY ?=
+RUNTIME  ?= auto
+REQUESTS ?= 1000
+LIMITS   ?= default
+SET      ?=
+PORT     ?= 8000
+FOLLOW   ?=
+
+PYTHON  ?= python3
+TOPOLAB := .venv/bin/topolab
+PLAN     = --requests $(REQUESTS) --limits $(LIMITS) $(foreach pair,$(SET),--set '$(pair)')
+NAMED    = $(or $(TOPOLOGY),$(error Say which one: make $@ TOPOLOGY=gunicorn-sync (`make list` names them)))
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.complete  ## Make .venv, and install nginx where we may (as root on Debian and Ubuntu)
+
+.venv/.complete: requirements.txt pyproject.toml
+	@echo "setting up .venv" >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "topolab needs Python 3.11 or newer: make PYTHON=python3.x")'
+	@$(PYTHON) -m venv .venv || { echo "Python has no venv here. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 2; }
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(TOPOLAB) setup
+	@touch $@
+
+compare: setup  ## Measure TOPOLOGY="a b" (all by default), print the table, write the report
+	@$(TOPOLAB) compare $(TOPOLOGY) --runtime $(RUNTIME) $(PLAN)
+
+capacity: setup  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x
+	@$(TOPOLAB) capacity $(NAMED) --runtime $(RUNTIME) $(PLAN)
+
+up: setup  ## Bring TOPOLOGY=x up on PORT=8000 [RUNTIME=compose|process] [SET="workers=4 backlog=64"]
+	@$(TOPOLAB) up $(NAMED) --runtime $(RUNTIME) $(PLAN) --port $(PORT)
+
+down: setup  ## Take TOPOLOGY=x down (all by default)
+	@$(TOPOLAB) down $(TOPOLOGY)
+
+list: setup  ## List the topologies
+	@$(TOPOLAB) list
+
+show: setup  ## Show the plan and the prediction of TOPOLOGY=x; start nothing
+	@$(TOPOLAB) show $(NAMED) $(PLAN)
+
+status: setup  ## Show what is up
+	@$(TOPOLAB) status
+
+logs: setup  ## Print the output of TOPOLOGY=x [FOLLOW=1]
+	@$(TOPOLAB) logs $(NAMED) $(if $(FOLLOW),--follow)
+
+engine: .venv/.ansible  ## Install and start Docker Engine, Compose v2 and buildx where there is none (root)
+	@ANSIBLE_CONFIG=ansible/ansible.cfg .venv/bin/ansible-playbook --inventory ansible/inventory/local.yml ansible/engine.yml
+
+.venv/.ansible: .venv/.complete ansible/requirements.txt
+	@.venv/bin/uv pip install --quiet --python .venv --require-hashes --requirements ansible/requirements.txt
+	@touch $@
+
+.venv/.dev: .venv/.ansible requirements-dev.txt
+	@.venv/bin/uv pip install --quiet --python .venv --require-hashes --requirements requirements-dev.txt
+	@touch $@
+
+check: .venv/.dev  ## Lint and type-check
+	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+
+test: .venv/.dev  ## Run the tests; those without an engine, nginx or chromium are skipped by name (CI=true: they fail)
+	@.venv/bin/pytest
+
+bench: .venv/.dev  ## Run the benchmarks of this machine
+	@.venv/bin/python -m benchmarks
+
+lock:  ## Renew the locked requirements, hashes and all
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.txt
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade --extra dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade ansible/requirements.in --output-file ansible/requirements.txt
+
+clean:  ## Remove .venv, the cached virtualenvs and the results (stacks must be down)
+	@rm -rf .venv .topolab/venvs results
+
+.PHONY: help setup compare capacity up down list show status logs engine check test bench lock clean
