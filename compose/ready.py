@@ -1,6 +1,6 @@
-"""Asks whether the server at argv[1] (host:port or unix:/path) answers GET /healthz with 200; the exit code is the answer.
+"""Exits with 0 if the server at argv[1] (host:port or unix:/path) answers GET /healthz with 200.
 
-Written for the health check of an image that has no curl: bare sockets, because urllib takes three times as long to import.
+For the health check of an image that has no curl. Bare sockets: urllib takes three times as long to import.
 """
 
 import socket
