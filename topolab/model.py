@@ -7,14 +7,15 @@ kernel is bounded, and that a request stands in the first place with room, from 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from topolab.expressions import count
-from topolab.ledger import Ledger, PlaceCount, Spot
+from topolab.ledger import Ledger, Place, PlaceCount, Spot
 from topolab.plan import Plan
 from topolab.results import Prediction
-from topolab.server import AcceptQueue, Randomness, Term
+from topolab.server import AcceptQueue, Capacity, Randomness, Term
 from topolab.topology import Service
 
 
@@ -29,11 +30,9 @@ class Line:
 
 def lines(plan: Plan, requests: int) -> tuple[Line, ...]:
     """Every limit on requests in handlers, the one that binds first at the front."""
-    found = [
-        Line(_qualified(plan, service, term.bound_by), _count(plan, service, term.count, "handler", requests), term)
-        for service, terms in _handler_terms(plan, requests)
-        for term in terms
-    ]
+    found = _lines(plan, plan.app, _variant(plan, requests).handler, "handler", requests)
+    if plan.front and plan.front.server.front:
+        found += _lines(plan, plan.front, plan.front.server.front.admits, "admits", requests)
     return tuple(sorted(found, key=lambda line: line.at))
 
 
@@ -43,40 +42,35 @@ def predict(plan: Plan, requests: int) -> Prediction:
     Requests fill the places from the handler outwards; what finds no room goes where the server or the
     kernel sends it. Bounds appear where the server itself is random, with the reason.
     """
-    variant = plan.app.server.variant(plan.names(plan.app, requests=requests))
-    counts: dict[Spot, int] = {}
+    variant = _variant(plan, requests)
+    counts: Counter[Spot] = Counter()
     arriving = requests
 
     if plan.front and plan.front.server.front:
         front = plan.front.server.front
-        admitted, _ = _take(_lines_of(plan, plan.front, front.admits, "admits", requests), arriving)
-        _add(counts, ("client", front.beyond), arriving - admitted)
-        arriving = admitted
+        arriving = _room(_lines(plan, plan.front, front.admits, "admits", requests), arriving)
+        counts["client", front.beyond] += requests - arriving
 
-    handled, binding = _take(_lines_of(plan, plan.app, variant.handler, "handler", requests), arriving)
-    _add(counts, ("app", "handler"), handled)
+    handler = _smallest(_lines(plan, plan.app, variant.handler, "handler", requests))
+    handled = int(min(handler.at, arriving))
+    counts["app", "handler"] += handled
     rest = arriving - handled
-    bounds: Bounds | None = None
-    because = binding.term.because if binding and rest else None
-    if rest and binding and binding.term.then:
-        _add(counts, ("client", binding.term.then), rest)
-    elif rest or variant.random:
-        waiting, _ = _take(_lines_of(plan, plan.app, variant.waiting, "waiting", requests), rest)
-        waiting = waiting if variant.waiting else 0
-        if variant.random:
-            bounds = _bounds(plan, variant.random, handled, handled + waiting)
-            because = variant.random.because if bounds else because
+    bounds, because = None, handler.term.because if rest else None
+    if rest and handler.term.then:
+        counts["client", handler.term.then] += rest
+    else:
+        waiting = _room(_lines(plan, plan.app, variant.waiting, "waiting", requests), rest) if variant.waiting else 0
         queued = min(rest - waiting, _queue(plan, plan.app, variant.accept_queue, requests))
-        _add(counts, ("app", "waiting"), waiting)
-        _add(counts, ("app", "accept_queue"), queued)
-        _add(counts, _overflow(plan, variant.overflow), rest - waiting - queued)
+        counts["app", "waiting"] += waiting
+        counts["app", "accept_queue"] += queued
+        counts[_overflow(plan, variant.overflow)] += rest - waiting - queued
+        if variant.random and (bounds := _bounds(plan, variant.random, handled, handled + waiting)):
+            because = variant.random.because
 
     order = lines(plan, requests)
     bound = next((line.bound_by for line in order if line.at < requests), None)
-    behind = [line.bound_by for line in order if line.bound_by != bound and not math.isinf(line.at)]
-    return Prediction(
-        places=_places(counts, bounds), bound_by=bound, next_limit=behind[0] if behind else None, because=because
-    )
+    behind = (line.bound_by for line in order if line.bound_by != bound and not math.isinf(line.at))
+    return Prediction(_places(counts, bounds), bound_by=bound, next_limit=next(behind, None), because=because)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +88,21 @@ def _bounds(plan: Plan, random: Randomness, handled: int, accepted: int) -> Boun
     return Bounds(least, handled, accepted) if least < handled else None
 
 
-def _places(counts: dict[Spot, int], bounds: Bounds | None) -> tuple[PlaceCount, ...]:
+def _places(counts: Mapping[Spot, int], bounds: Bounds | None) -> tuple[PlaceCount, ...]:
+    exact = Ledger.of(counts)
     if bounds is None:
-        return Ledger.of(counts).places
-    random: dict[Spot, PlaceCount] = {
-        ("app", "handler"): PlaceCount("app", "handler", bounds.at_most, bounds.at_least, bounds.at_most),
-        ("app", "waiting"): PlaceCount(
-            "app",
-            "waiting",
-            bounds.accepted - bounds.at_most,
-            bounds.accepted - bounds.at_most,
-            bounds.accepted - bounds.at_least,
-        ),
-    }
-    exact = [PlaceCount(*spot, number) for spot, number in counts.items() if number and spot not in random]
-    return Ledger.sorted([*exact, *random.values()]).places
+        return exact.places
+    least, most, accepted = bounds.at_least, bounds.at_most, bounds.accepted
+    random = (
+        PlaceCount("app", "handler", most, least, most),
+        PlaceCount("app", "waiting", accepted - most, accepted - most, accepted - least),
+    )
+    drawn = {(place.service, place.place) for place in random}
+    return Ledger.sorted([*random, *(place for place in exact if (place.service, place.place) not in drawn)]).places
+
+
+def _variant(plan: Plan, requests: int) -> Capacity:
+    return plan.app.server.variant(plan.names(plan.app, requests=requests))
 
 
 def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> int:
@@ -122,45 +116,28 @@ def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> i
     return int(min(requests, (min(backlog, somaxconn) + 1) * queues))
 
 
-def _overflow(plan: Plan, overflow: str) -> Spot:
+def _overflow(plan: Plan, overflow: Place) -> Spot:
     """Where a request goes that finds the app's accept queue full."""
     if plan.front and plan.front.server.front:
         place = plan.front.server.front.when_app_full[plan.listen]
         return ("front", place) if place == "connecting" else ("client", place)
-    return ("client", overflow)  # type: ignore[return-value]  # server.yaml's type holds it to places
+    return ("client", overflow)
 
 
-def _handler_terms(plan: Plan, requests: int) -> Iterable[tuple[Service, tuple[Term, ...]]]:
-    yield plan.app, plan.app.server.variant(plan.names(plan.app, requests=requests)).handler
-    if plan.front and plan.front.server.front:
-        yield plan.front, plan.front.server.front.admits
+def _lines(plan: Plan, service: Service, terms: Iterable[Term], place: str, requests: int) -> list[Line]:
+    prefix = "front." if service.name == "front" else ""  # `workers`; `front.worker_connections` for a front's own
+    return [Line(prefix + term.bound_by, _count(plan, service, term.count, place, requests), term) for term in terms]
 
 
-def _lines_of(plan: Plan, service: Service, terms: Iterable[Term], place: str, requests: int) -> list[Line]:
-    return [
-        Line(_qualified(plan, service, term.bound_by), _count(plan, service, term.count, place, requests), term)
-        for term in terms
-    ]
+def _smallest(found: Iterable[Line]) -> Line:
+    return min(found, key=lambda line: line.at)
 
 
-def _take(candidates: list[Line], arriving: int) -> tuple[int, Line | None]:
-    """How many of the arriving find room, and the line that turned the others away."""
-    if not candidates:
-        return arriving, None
-    first = min(candidates, key=lambda line: line.at)
-    return (arriving, None) if first.at >= arriving else (int(first.at), first)
+def _room(found: Iterable[Line], arriving: int) -> int:
+    """How many of the arriving find room."""
+    return int(min(_smallest(found).at, arriving))
 
 
 def _count(plan: Plan, service: Service, formula: str | int, place: str, requests: int) -> float:
     where = f"{service.server.where}: {place}"
     return count(formula, plan.names(service, requests=requests), where=where)
-
-
-def _qualified(plan: Plan, service: Service, name: str) -> str:
-    """`workers`; `front.worker_connections` for a front's own."""
-    return f"front.{name}" if service.name == "front" else name
-
-
-def _add(counts: dict[Spot, int], spot: Spot, number: int) -> None:
-    if number:
-        counts[spot] = counts.get(spot, 0) + number

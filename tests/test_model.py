@@ -1,0 +1,121 @@
+"""The capacity model: predicted ledgers, as whole ledgers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from topolab.errors import LabError
+from topolab.model import lines, predict
+from topolab.plan import resolve
+from topolab.results import Prediction
+from topolab.topology import Catalog
+
+
+def predicted(catalog: Catalog, name: str, requests: int, *sets: str) -> Prediction:
+    return predict(resolve(catalog, name, sets=sets, requests=requests), requests)
+
+
+def places(prediction: Prediction) -> dict[str, int]:
+    return {f"{place.service} {place.place}": place.count for place in prediction.places}
+
+
+HANDLER, WAITING, QUEUE = "app handler", "app waiting", "app accept_queue"
+UNANSWERED, ERROR, RESET, CONNECTING = "client unanswered", "client error", "client reset", "front connecting"
+
+
+@pytest.mark.parametrize(
+    ("name", "requests", "sets", "expected", "bound_by"),
+    [
+        # As measured in the field: N, then what stood where.
+        ("flask-threaded", 600, [], {HANDLER: 600}, None),
+        ("flask-single", 300, [], {HANDLER: 1, QUEUE: 129, UNANSWERED: 170}, "threaded"),
+        ("flask-single", 300, ["somaxconn=64"], {HANDLER: 1, QUEUE: 65, UNANSWERED: 234}, "threaded"),
+        ("flask-forking", 400, ["processes=100"], {HANDLER: 100, QUEUE: 129, UNANSWERED: 171}, "processes"),
+        ("flask-forking", 300, ["processes=10"], {HANDLER: 10, QUEUE: 129, UNANSWERED: 161}, "processes"),
+        ("uwsgi-threads", 300, ["threads=10"], {HANDLER: 10, QUEUE: 101, UNANSWERED: 189}, "threads"),
+        ("gunicorn-sync", 3000, ["workers=4"], {HANDLER: 4, QUEUE: 2049, UNANSWERED: 947}, "workers"),
+        ("gunicorn-sync", 300, ["workers=4", "backlog=64"], {HANDLER: 4, QUEUE: 65, UNANSWERED: 231}, "workers"),
+        ("gunicorn-sync", 400, ["workers=4", "somaxconn=128"], {HANDLER: 4, QUEUE: 129, UNANSWERED: 267}, "workers"),
+        ("gunicorn-gthread", 1500, ["workers=1", "threads=10"], {HANDLER: 10, WAITING: 990, QUEUE: 500}, "threads"),
+        ("gunicorn-gthread", 300, ["workers=1", "threads=10", "worker_connections=50", "backlog=64"],
+         {HANDLER: 10, WAITING: 40, QUEUE: 65, UNANSWERED: 185}, "threads"),
+        ("gunicorn-gevent", 1500, ["workers=1"], {HANDLER: 1000, QUEUE: 500}, "worker_connections"),
+        ("gunicorn-gevent", 400, ["workers=2", "worker_connections=100", "backlog=64"],
+         {HANDLER: 200, QUEUE: 65, UNANSWERED: 135}, "worker_connections"),
+        ("nginx-gunicorn-sync", 400, ["workers=4"], {HANDLER: 4, QUEUE: 396}, "workers"),
+        ("nginx-gunicorn-sync", 300, ["workers=4", "app.backlog=64"], {HANDLER: 4, QUEUE: 65, ERROR: 231}, "workers"),
+        ("nginx-gunicorn-sync", 300, ["workers=4", "app.backlog=64", "listen=tcp"],
+         {HANDLER: 4, QUEUE: 65, CONNECTING: 231}, "workers"),
+        ("nginx-gunicorn-sync", 300, ["workers=4", "front.worker_connections=128"],
+         {HANDLER: 4, QUEUE: 59, RESET: 237}, "workers"),
+    ],
+)  # fmt: skip
+def test_the_predicted_ledger_is_the_one_that_was_measured(
+    catalog: Catalog, name: str, requests: int, sets: list[str], expected: dict[str, int], bound_by: str | None
+) -> None:
+    """For settings whose ledger was measured by hand, the model gives that ledger and names the limit that binds."""
+    prediction = predicted(catalog, name, requests, *sets)
+    assert places(prediction) == expected
+    assert prediction.bound_by == bound_by
+
+
+def test_every_prediction_balances(catalog: Catalog) -> None:
+    """For every topology and many N, the predicted places add up to N."""
+    for name in catalog.names:
+        for requests in (1, 2, 10, 129, 130, 131, 1000, 9999):
+            assert predicted(catalog, name, requests).ledger.total == requests, (name, requests)
+
+
+def test_a_random_server_gets_bounds_and_the_reason(catalog: Catalog) -> None:
+    """gthread with as many requests as threads: the workers share them unevenly, so the model gives bounds."""
+    prediction = predicted(catalog, "gunicorn-gthread", 40, "workers=4", "threads=10")
+    handler, waiting = prediction.places
+    assert (handler.count, handler.at_least, handler.at_most) == (40, 10, 40)
+    assert (waiting.count, waiting.at_least, waiting.at_most) == (0, 0, 30)
+    assert prediction.because
+    assert handler.allows(17)
+    assert not handler.allows(9)
+
+
+def test_a_random_server_is_exact_where_its_mechanism_is(catalog: Catalog) -> None:
+    """One gthread worker can't share unevenly: no bounds."""
+    prediction = predicted(catalog, "gunicorn-gthread", 40, "workers=1", "threads=10")
+    assert [(place.count, place.at_least) for place in prediction.places] == [(10, None), (30, None)]
+
+
+def test_the_limit_behind_the_binding_one_is_named(catalog: Catalog) -> None:
+    """`next_limit` is the one that would bind if the first were raised."""
+    prediction = predicted(catalog, "gunicorn-gevent", 1500, "workers=1", "worker_connections=1000", "nofile=4096")
+    assert (prediction.bound_by, prediction.next_limit) == ("worker_connections", "nofile")
+
+
+def test_lines_are_in_the_order_in_which_they_bind(catalog: Catalog) -> None:
+    """The limits on handlers come with the number of requests at which each binds, the first at the front."""
+    found = lines(resolve(catalog, "gunicorn-gthread", sets=["workers=2", "threads=10"]), 1000)
+    assert [(line.bound_by, line.at) for line in found][:2] == [("threads", 20), ("worker_connections", 2000)]
+
+
+@pytest.mark.parametrize(
+    ("formula", "problem"),
+    [("worker", "'worker' is not defined"), ("workers +", "invalid syntax"), ("__import__('os')", "not defined")],
+)
+def test_a_wrong_formula_names_its_place(own_topologies: Path, formula: str, problem: str) -> None:
+    """A formula that does not work is an error that names server.yaml, the place, and what it may use."""
+    path = own_topologies / "servers/gunicorn/server.yaml"
+    path.write_text(path.read_text().replace("count: workers,", f'count: "{formula}",'))
+    with pytest.raises(LabError) as caught:
+        predicted(Catalog(own_topologies), "gunicorn-sync", 10)
+    assert str(caught.value).startswith(f'topologies/servers/gunicorn/server.yaml: handler: the formula "{formula}"')
+    assert problem in str(caught.value)
+
+
+def test_every_fact_of_a_server_has_a_source(catalog: Catalog) -> None:
+    """Each setting and each term of a capacity model says where it is written."""
+    for name in catalog.names:
+        for service in catalog.topology(name).services:
+            terms = [term for variant in service.server.capacity for term in (*variant.handler, *variant.waiting)]
+            sources = [setting.source for setting in service.server.settings.values()] + [term.source for term in terms]
+            assert sources
+            assert all(sources), service.server.server
