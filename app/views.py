@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import threading
 
 from flask import Blueprint, jsonify, request
@@ -24,7 +25,7 @@ def served_by() -> dict[str, object]:
 
 @blueprint.get("/")
 def greeting() -> ResponseReturnValue:
-    return jsonify(message="Hello from Flask.", served_by=served_by())
+    return jsonify(message="Hello from Flask.", python=platform.python_version(), served_by=served_by())
 
 
 @blueprint.get("/healthz")

@@ -1,0 +1,81 @@
+"""Each reason to doubt a run is provoked, and read in full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from topolab.findings import examine, verdict
+from topolab.ledger import PlaceCount
+from topolab.results import AfterRelease, ListenerQueue, Observation, Prediction
+from topolab.runtimes.fake import observation
+
+PLACES = (PlaceCount("app", "handler", 10), PlaceCount("app", "accept_queue", 90))
+QUEUE = ListenerQueue("app", "127.0.0.1:8000", recv_q=90, send_q=100, unaccepted=90)
+PREDICTED = Prediction(PLACES, bound_by="threads")
+
+
+def seen(*places: PlaceCount, **instrument: Any) -> Observation:
+    observed = observation(*(places or PLACES), listeners=(QUEUE,))
+    return replace(observed, instrument=replace(observed.instrument, **instrument))
+
+
+def test_a_run_without_findings_is_valid() -> None:
+    """Balanced, as predicted, at rest and on time: no finding, VALID."""
+    findings = examine(PREDICTED, seen(), requests=100)
+    assert findings == ()
+    assert verdict(findings) == "VALID"
+
+
+@pytest.mark.parametrize(
+    ("observed", "codes", "text"),
+    [
+        (seen(PLACES[0], PLACES[1], PlaceCount("client", "reset", 1)), ["unbalanced", "prediction_differs"],
+         "The places add up to 101, not to 100. A request stands at two places or at none (a handler may still run "
+         "for a client that has gone). Run it again; if it stays, read the server's log."),
+        (replace(seen(), listeners=(replace(QUEUE, unaccepted=89),)), ["queue_mismatch"],
+         "The kernel counts 90 in the accept queue of app (127.0.0.1:8000), the census 89. Other clients may be "
+         "talking to this server; stop them and run again."),
+        (seen(PlaceCount("app", "handler", 11), PlaceCount("app", "accept_queue", 89)),
+         ["prediction_differs", "prediction_differs"],
+         "app handler: 11 measured, exactly 10 predicted. If it stays when run again, the server's model "
+         "(topologies/servers/) is wrong for these settings."),
+        (seen(at_rest=False, seconds_to_rest=60.0), ["not_at_rest"],
+         "Requests were still moving 60.0 s after the first was sent, when the census was taken. Run it on a quieter "
+         "machine, or with fewer requests."),
+        (seen(processes_asked=4, processes_seen=3), ["processes_missing"],
+         "Only 3 of 4 serving processes answered before the run. Look at `topolab logs`: a worker may be failing to "
+         "start."),
+        (seen(lateness_p99_s=1.2), ["instrument_late"],
+         "The instrument opened connections up to 1200 ms late (p99), so the arrivals came in bursts. Free the "
+         "machine's cores and run again."),
+        (seen(descriptors_short=7), ["instrument_descriptors"],
+         "The instrument lacked descriptors for 7 connections (its limit is 20000 per process). Raise `ulimit -Hn`, "
+         "or ask for fewer requests."),
+        (replace(seen(), after_release=AfterRelease(99, 1, 0, 0.1)), ["requests_failed"],
+         "1 requests stood on the server's side at the census and got no good answer after the release. The "
+         "server's log says why: `topolab logs`."),
+    ],
+)  # fmt: skip
+def test_each_doubt_has_its_finding(observed: Observation, codes: list[str], text: str) -> None:
+    """What is wrong with a run is found, and its finding says what was seen and what to do."""
+    findings = examine(PREDICTED, observed, requests=100)
+    assert [finding.code for finding in findings] == codes
+    assert findings[0].message == text
+    assert verdict(findings) == "SUSPECT"
+
+
+def test_bounds_of_a_random_server_are_kept_and_broken() -> None:
+    """A count inside the predicted bounds is no finding; one outside is, with the bounds."""
+    random = Prediction(
+        (PlaceCount("app", "handler", 40, 10, 40), PlaceCount("app", "waiting", 0, 0, 30)), bound_by="threads"
+    )
+    inside = seen(PlaceCount("app", "handler", 17), PlaceCount("app", "waiting", 23))
+    assert examine(random, inside, requests=40) == ()
+    outside = seen(PlaceCount("app", "handler", 9), PlaceCount("app", "waiting", 31))
+    assert [finding.message.split(". ")[0] for finding in examine(random, outside, requests=40)] == [
+        "app handler: 9 measured, 10 to 40 predicted",
+        "app waiting: 31 measured, 0 to 30 predicted",
+    ]

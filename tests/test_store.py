@@ -1,0 +1,100 @@
+"""Runs on disk: written whole or not at all, checked when read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from topolab import store
+from topolab.errors import LabError
+from topolab.experiments.capacity import capacity
+from topolab.ledger import PlaceCount
+from topolab.plan import resolve
+from topolab.results import Run
+from topolab.runtimes.fake import FakeRuntime, observation
+from topolab.topology import Catalog
+
+
+@pytest.fixture
+def run(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("topolab.paths.STATE", tmp_path / "state")
+    runtime = FakeRuntime({"flask-threaded": observation(PlaceCount("app", "handler", 5))})
+    return capacity(runtime, resolve(catalog, "flask-threaded", requests=5), lambda _: None)
+
+
+def test_a_stored_run_reads_back_the_same(run: Run, tmp_path: Path) -> None:
+    """What `save` wrote, `load` gives back, under a name that sorts by time and names the topology."""
+    path = store.save(run, tmp_path)
+    assert path.name.endswith("-capacity-flask-threaded-process.json")
+    assert store.load([path]).runs == (run,)
+
+
+def test_two_runs_never_share_a_file(run: Run, tmp_path: Path) -> None:
+    """Runs of two topologies, or of two moments, are stored side by side."""
+    later = replace(run, started=run.started.replace("2", "3", 1))
+    other = replace(run, topology="gunicorn-sync")
+    assert len({store.save(each, tmp_path) for each in (run, later, other)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text[:100], "run.json: this is not JSON"),
+        (lambda text: "[1]", "run.json: holds no topolab run. Give files that `topolab` stored."),
+        (lambda text: text.replace('"format": 1', '"format": 99'),
+         "run.json: format is 99, this topolab reads 1. Rebuild it with the version that wrote it."),
+        (lambda text: text.replace('"count": 5', '"count": "many"'),
+         "run.json: predicted.places.0.count: Input should be a valid integer"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named(run: Run, tmp_path: Path, spoil: object, message: str) -> None:
+    """A result file that is no run, or is damaged, gives one line that names file and key."""
+    assert callable(spoil)
+    path = store.save(run, tmp_path)
+    bad = tmp_path / "run.json"
+    bad.write_text(spoil(path.read_text()))
+    with pytest.raises(LabError) as caught:
+        store.load([bad])
+    assert str(caught.value).replace(f"{tmp_path}/", "").startswith(message)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """A result file that is not there is named."""
+    with pytest.raises(LabError, match=r"none\.json: can't be read: No such file or directory"):
+        store.load([tmp_path / "none.json"])
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare (util-linux)")
+def test_a_full_disk_leaves_nothing_half_written(run: Run, tmp_path: Path) -> None:
+    """On a full disk storing fails with one clear line, and no file, not even a part of one, is left."""
+    source = store.save(run, tmp_path)
+    full = tmp_path / "full"
+    full.mkdir()
+    script = (
+        "import sys, pathlib; from topolab import store; from topolab.errors import LabError\n"
+        f"run = store.load([pathlib.Path({str(source)!r})]).runs[0]; full = pathlib.Path({str(full)!r})\n"
+        "try: store.save(run, full)\n"
+        "except LabError as error: print(error); print([path.name for path in full.iterdir()])\n"
+    )
+    mount = f"mount -t tmpfs -o size=4k none '{full}' && head -c 4096 /dev/zero > '{full}/ballast' && "
+    mount += f"exec '{sys.executable}' -c \"$0\""
+    result = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, script],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    line, left = result.stdout.splitlines()
+    assert "can't be stored: No space left on device" in line
+    assert left == "['ballast']"
+
+
+def test_the_schema_is_json() -> None:
+    """The published schema names the format and the places."""
+    schema = json.dumps(store.schema())
+    assert '"accept_queue"' in schema
+    assert '"format"' in schema
