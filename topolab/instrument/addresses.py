@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from dataclasses import dataclass
 
 from topolab.ledger import Service
@@ -21,9 +20,9 @@ class TcpAddress:
         return self.host, self.port
 
     @property
-    def row_key(self) -> bytes:
-        """As `/proc/net/tcp` writes it: the address in the machine's byte order, in hexadecimal."""
-        return b"%08X:%04X" % (int.from_bytes(socket.inet_aton(self.host), sys.byteorder), self.port)
+    def key(self) -> bytes:
+        """As the kernel has it: address and port in network byte order."""
+        return socket.inet_aton(self.host) + self.port.to_bytes(2, "big")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

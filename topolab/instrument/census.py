@@ -6,6 +6,7 @@ connection. Nothing is inferred from N, so that a ledger which does not balance 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -37,11 +38,6 @@ class Stack:
     def services(self) -> dict[Service, Address]:
         app: dict[Service, Address] = {"app": self.app}
         return app | {"front": self.front} if self.front else app
-
-    @property
-    def ports(self) -> set[int]:
-        """The TCP ports that matter."""
-        return {each.port for each in (self.app, self.front, self.gate) if isinstance(each, TcpAddress)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +73,11 @@ class Upstream:
 
 def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> Census:
     """Places all requests. `queues` was read just before."""
-    rows = list(tcp_rows(stack.ports))
     fates = board.fates()
     handlers = board.handlers()
-    entry = at_entry(board, stack, rows)
+    arrivals = tcp_rows(local_port=stack.entry.port)
+    entry = at_entry(board, arrivals)
+    unaccepted: dict[Service, int] = {"front" if stack.front else "app": sum(row.unaccepted for row in arrivals)}
     counts: dict[Spot, int] = {
         ("app", "handler"): handlers,
         ("client", "unanswered"): len(entry.unanswered) + fates[Fate.TIMED_OUT],
@@ -91,7 +88,8 @@ def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> 
     }
     # A difference below zero: more goes on behind a place than came through it. The sum then exceeds N.
     if stack.front:
-        upstream = between(stack.app, rows)
+        upstream = between(stack.app)
+        unaccepted["app"] = upstream.queued
         counts["app", "waiting"] = max(0, upstream.accepted - handlers)
         counts["app", "accept_queue"] = upstream.queued
         counts["front", "connecting"] = upstream.connecting
@@ -103,25 +101,24 @@ def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> 
     return Census(
         ledger=Ledger.of(counts),
         listeners=tuple(
-            ListenerQueue(service, str(address), queue.recv_q, queue.send_q, unaccepted(address, rows))
+            ListenerQueue(service, str(address), queue.recv_q, queue.send_q, unaccepted[service])
             for service, address in stack.services.items()
             if (queue := queues[service])
         ),
         unanswered=entry.unanswered,
         closing=entry.closing,
-        missed_by_gate=unaccepted(stack.gate, rows),
+        missed_by_gate=sum(row.unaccepted for row in tcp_rows(local_port=stack.gate.port)),
     )
 
 
-def at_entry(board: Board, stack: Stack, rows: Iterable[TcpRow]) -> Entry:
+def at_entry(board: Board, arrivals: Iterable[TcpRow]) -> Entry:
     """Looks every client that still waits up on the server's side."""
-    key = stack.entry.row_key
-    twins = {row.remote: row for row in rows if row.local == key}
-    addresses = [TcpAddress(source_address(index), 0).row_key[:9] for index in range(board.client_processes)]
+    twins = {row.remote: row for row in arrivals}
+    addresses = [socket.inet_aton(source_address(index)) for index in range(board.client_processes)]
     accepted = queued = closing = 0
     unanswered = []
     for request in board.pending():
-        twin = twins.get(b"%b%04X" % (addresses[request % len(addresses)], board.port[request]))
+        twin = twins.get(addresses[request % len(addresses)] + board.port[request].to_bytes(2, "big"))
         if twin is None or twin.state == TcpState.SYN_RECV:
             unanswered.append(request)
         elif twin.owned:
@@ -133,24 +130,16 @@ def at_entry(board: Board, stack: Stack, rows: Iterable[TcpRow]) -> Entry:
     return Entry(accepted, queued, closing, tuple(unanswered))
 
 
-def between(app: Address, rows: Iterable[TcpRow]) -> Upstream:
+def between(app: Address) -> Upstream:
     """Looks every connection of a front to its app up on both sides."""
     if isinstance(app, UnixAddress):  # a connect to a unix socket is answered at once or refused at once
         accepted, queued = unix_rows(app)
-        return Upstream(accepted + queued, 0, accepted, queued)
-    opened = {row.local: row for row in rows if row.remote == app.row_key and row.state != TcpState.TIME_WAIT}
-    twins = {row.remote: row for row in rows if row.local == app.row_key}
-    answered = [twins[local] for local in opened if local in twins and twins[local].state != TcpState.SYN_RECV]
+        return Upstream(opened=accepted + queued, connecting=0, accepted=accepted, queued=queued)
+    opened = [row.local for row in tcp_rows(remote_port=app.port) if row.remote == app.key]
+    twins = {row.remote: row for row in tcp_rows(local_port=app.port) if row.local == app.key}
     return Upstream(
         opened=len(opened),
-        connecting=len(opened) - len(answered),
+        connecting=sum(local not in twins or twins[local].state == TcpState.SYN_RECV for local in opened),
         accepted=sum(row.owned for row in twins.values()),
         queued=sum(row.unaccepted for row in twins.values()),
     )
-
-
-def unaccepted(address: Address, rows: Iterable[TcpRow]) -> int:
-    """Everybody's connections that no process has accepted: what the listener's Recv-Q should say."""
-    if isinstance(address, UnixAddress):
-        return unix_rows(address).unaccepted
-    return sum(row.unaccepted for row in rows if row.local == address.row_key)

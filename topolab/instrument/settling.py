@@ -73,6 +73,7 @@ def ask(entry: TcpAddress, count: int, team: Team) -> set[int] | None:
                     if fate is None:
                         continue
                     selector.unregister(connection)
+                    connection.close()  # at once: gunicorn's sync worker waits for it, 2 s long
                     pid = _pid(received[connection])
                     if fate != Fate.ANSWERED or pid is None:
                         return None
@@ -98,8 +99,10 @@ def _pid(answer: bytes) -> int | None:
 
 def is_empty(stack: Stack) -> bool:
     """Whether no service has a connection of anybody any more, accepted or queued."""
-    services = stack.services.values()
-    keys = {each.row_key for each in services if isinstance(each, TcpAddress)}
-    return not any(row.local in keys and (row.owned or row.unaccepted) for row in tcp_rows(stack.ports)) and all(
-        unix_rows(each) == (0, 0) for each in services if isinstance(each, UnixAddress)
-    )
+    for address in stack.services.values():
+        if isinstance(address, UnixAddress):
+            if unix_rows(address) != (0, 0):
+                return False
+        elif any(row.owned or row.unaccepted for row in tcp_rows(local_port=address.port)):
+            return False
+    return True

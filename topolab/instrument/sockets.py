@@ -1,18 +1,33 @@
-"""The server's side of every connection, as the kernel lists it: `/proc/net/tcp` and `/proc/net/unix`.
+"""The server's side of every connection, in bulk, as the kernel has it. Any user of the network namespace may ask.
 
-One text each, cheap enough at 60,000 sockets, where decoding as many netlink messages is not; and any user of the
-network namespace may read it.
+TCP comes from one sock_diag dump per port, read with `struct`: 10,000 rows in 15 ms and exact. Neither of the
+obvious ways is: pyroute2 decodes 6,000 rows a second, and `/proc/net/tcp` repeats rows while others come and go
+in the table (seen: 5,537 lines for 3,000 sockets, beside a process that opened and closed connections).
+Unix sockets come from `/proc/net/unix`, whose reader keeps its place.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+import os
+import socket
+import struct
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from topolab.instrument.addresses import UnixAddress
+
+# include/uapi/linux/{netlink,sock_diag,inet_diag}.h
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST_DUMP = 0x301
+_NLMSG_ERROR = 2
+_NLMSG_DONE = 3
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_REQUEST = struct.Struct("=BBBxI 2s2s 44x")  # family, protocol, extensions, states; ports, and the rest of the id
+_ROW = struct.Struct("=xBxx 2s2s 4s12x 4s12x 12x 16xI")  # state; ports, source, destination; ...; inode
+_BUFFER_BYTES = 1 << 18
 
 
 class TcpState(IntEnum):
@@ -31,8 +46,11 @@ class TcpState(IntEnum):
     CLOSING = 11
 
 
+_CONNECTIONS = sum(1 << state for state in TcpState if state not in (TcpState.TIME_WAIT, TcpState.LISTEN))
+
+
 class TcpRow(NamedTuple):
-    """A TCP socket. Addresses as `TcpAddress.row_key` writes them."""
+    """A TCP connection's end. Addresses as `TcpAddress.key` gives them."""
 
     local: bytes
     remote: bytes
@@ -45,22 +63,34 @@ class TcpRow(NamedTuple):
         return not self.owned and self.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 
 
-_TCP_ROW = re.compile(
-    rb"^ *\d+: (?P<local>[0-9A-F]{8}:[0-9A-F]{4}) (?P<remote>[0-9A-F]{8}:[0-9A-F]{4}) (?P<state>[0-9A-F]{2})"
-    rb" \S+ \S+ \S+ +\d+ +\d+ (?P<inode>\d+)"
-)
+def tcp_rows(*, local_port: int = 0, remote_port: int = 0) -> list[TcpRow]:
+    """The IPv4 connections with this port at their own end, or at the other end. TIME_WAIT left out."""
+    ports = local_port.to_bytes(2, "big"), remote_port.to_bytes(2, "big")
+    request = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, _CONNECTIONS, *ports)
+    rows = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
+        netlink.send(
+            _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0) + request
+        )
+        for message in _dump(netlink):
+            state, sport, dport, source, destination, inode = _ROW.unpack_from(message)
+            rows.append(TcpRow(source + sport, destination + dport, state, inode != 0))
+    return rows
 
 
-def tcp_rows(ports: Collection[int]) -> Iterator[TcpRow]:
-    """All TCP sockets of this network namespace with one of these ports on either side, listeners left out."""
-    wanted = {b"%04X" % port for port in ports}
-    with Path("/proc/net/tcp").open("rb", buffering=1 << 16) as lines:
-        for line in lines:
-            row = _TCP_ROW.match(line)
-            if row and (row["local"][9:] in wanted or row["remote"][9:] in wanted):
-                state = int(row["state"], 16)
-                if state != TcpState.LISTEN:
-                    yield TcpRow(row["local"], row["remote"], state, row["inode"] != b"0")
+def _dump(netlink: socket.socket) -> Iterator[memoryview]:
+    """The payloads of a netlink dump."""
+    while True:
+        data = memoryview(netlink.recv(_BUFFER_BYTES))
+        while data:
+            length, kind, *_ = _HEADER.unpack_from(data)
+            if kind == _NLMSG_DONE:
+                return
+            if kind == _NLMSG_ERROR:
+                number = -int.from_bytes(data[16:20], "little", signed=True)
+                raise OSError(number, f"sock_diag: {os.strerror(number)}")
+            yield data[_HEADER.size : length]
+            data = data[length + 3 & ~3 :]
 
 
 class UnixRows(NamedTuple):
