@@ -1,0 +1,62 @@
+"""A comparison as a Markdown table, for a README or a pull request."""
+
+from __future__ import annotations
+
+import re
+
+from topolab.ledger import Ledger
+from topolab.reports import words
+from topolab.results import Comparison, NotRun, Run
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def table(comparison: Comparison) -> str:
+    """A heading line, the table, then findings and what was not run, ending in a newline."""
+    blocks = [f"**{words.title(comparison)}.** {_escaped(words.machines(comparison))}".strip()]
+    if comparison.runs:
+        head = ["Topology", "Predicted", "Measured", "Bound by", "After release", "Verdict"]
+        lines = [head, ["---"] * len(head), *(_row(run, comparison) for run in comparison.runs)]
+        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    findings = [
+        f"- **SUSPECT** {_escaped(words.label(run, comparison))}: {_escaped(finding.message)} (`{finding.code}`)"
+        for run in comparison.runs
+        for finding in run.findings
+    ]
+    missing = [_gap(gap, comparison) for gap in comparison.not_run]
+    if findings or missing:
+        blocks.append("\n".join(findings + missing))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _row(run: Run, comparison: Comparison) -> list[str]:
+    return [
+        _escaped(words.label(run, comparison)),
+        _places(run.predicted.ledger, run),
+        _places(run.measured.ledger, run),
+        _escaped(words.bound(run)),
+        ", ".join(words.released(run.after_release)),
+        run.verdict if run.verdict == "VALID" else f"**{run.verdict}**",
+    ]
+
+
+def _gap(gap: NotRun, comparison: Comparison) -> str:
+    what = words.absence(gap).capitalize()
+    label, reason = _escaped(words.label(gap, comparison)), _escaped(gap.reason)
+    return f"- **{what}** {label}: {reason} Type: {_code(gap.remedy)}"
+
+
+def _places(ledger: Ledger, run: Run) -> str:
+    return words.phrase(ledger, with_service=words.fronted(run))
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", words.one_line(text))
+
+
+def _code(text: str) -> str:
+    """A code span: its fence is longer than any run of backticks inside; a bar would end the table's cell."""
+    line = words.one_line(text)
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    pad = " " if "`" in line else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
