@@ -61,6 +61,31 @@ def test_the_predicted_ledger_is_the_one_that_was_measured(
     assert prediction.bound_by == bound_by
 
 
+def test_a_front_that_answers_at_once_gets_its_slot_back(catalog: Catalog) -> None:
+    """Over a unix socket the app's own room is what counts, not nginx's connections: the excess is all 502."""
+    prediction = predicted(catalog, "nginx-gunicorn-sync", 5000, "workers=4", "app.backlog=64")
+    assert places(prediction) == {HANDLER: 4, QUEUE: 65, ERROR: 4931}
+
+
+@pytest.mark.parametrize(
+    ("nofile", "expected"),
+    [
+        (256, {HANDLER: (126, None, None), QUEUE: (129, 0, 129), UNANSWERED: (45, 0, 45), ERROR: (0, 0, 174)}),
+        (257, {HANDLER: (126, None, None), ERROR: (174, None, None)}),
+    ],
+)
+def test_the_last_descriptor_decides_what_the_rest_sees(
+    catalog: Catalog, nofile: int, expected: dict[str, tuple[int, int | None, int | None]]
+) -> None:
+    """An even nofile leaves the rest in line, but for those that lose a race; an odd one turns each of them away."""
+    prediction = predicted(catalog, "flask-threaded", 300, f"nofile={nofile}")
+    found = {
+        f"{place.service} {place.place}": (place.count, place.at_least, place.at_most) for place in prediction.places
+    }
+    assert found == expected
+    assert prediction.bound_by == "nofile"
+
+
 def test_every_prediction_balances(catalog: Catalog) -> None:
     """For every topology and many N, the predicted places add up to N."""
     for name in catalog.names:

@@ -260,13 +260,17 @@ def logs(topology: str, follow: bool) -> int:
 
 @cli.command()
 @click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
-def down(topologies: tuple[str, ...]) -> None:
+@click.option("--force", is_flag=True, help="Whatever the records say, and even if they can't be read.")
+def down(topologies: tuple[str, ...], force: bool) -> None:
     """Stop stacks (without names: all of them), also those that a killed topolab left behind."""
     names = topologies or state.names()
     for name in names:
-        if state.read(name) is None:
-            Catalog().topology(name)  # a misspelt name is told apart from one that is not up
-        lifecycle.down(RUNTIMES, name)
+        if force:
+            lifecycle.force_down(RUNTIMES, name)
+        else:
+            if state.read(name) is None:
+                Catalog().topology(name)  # a misspelt name is told apart from one that is not up
+            lifecycle.down(RUNTIMES, name)
         out.print(f"{name} is down", markup=False)
     if not names:
         out.print("Nothing is up.")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from topolab.expressions import count
+from topolab.expressions import count, evaluate
 from topolab.ledger import Ledger, Place, PlaceCount, Spot
 from topolab.plan import Plan
 from topolab.results import Prediction
@@ -43,62 +43,71 @@ def predict(plan: Plan, requests: int) -> Prediction:
     kernel sends it. Bounds appear where the server itself is random, with the reason.
     """
     variant = _variant(plan, requests)
-    counts: Counter[Spot] = Counter()
-    arriving = requests
-
-    if plan.front and plan.front.server.front:
-        front = plan.front.server.front
-        arriving = _room(_lines(plan, plan.front, front.admits, "admits", requests), arriving)
-        counts["client", front.beyond] += requests - arriving
-
     handler = _smallest(_lines(plan, plan.app, variant.handler, "handler", requests))
+    waiting_room = _capacity(_lines(plan, plan.app, variant.waiting, "waiting", requests))
+    queue = _queue(plan, plan.app, variant.accept_queue, requests)
+    counts: Counter[Spot] = Counter()
+    bounds: dict[Spot, tuple[int, int]] = {}
+
+    arriving = _admitted(plan, requests, app_holds=handler.at + waiting_room + queue)
+    if plan.front and plan.front.server.front:
+        counts["client", plan.front.server.front.beyond] += requests - arriving
+
     handled = int(min(handler.at, arriving))
-    counts["app", "handler"] += handled
     rest = arriving - handled
-    bounds, because = None, handler.term.because if rest else None
+    because = handler.term.because if rest else None
+    counts["app", "handler"] += handled
     if rest and handler.term.then:
         counts["client", handler.term.then] += rest
     else:
-        waiting = _room(_lines(plan, plan.app, variant.waiting, "waiting", requests), rest) if variant.waiting else 0
-        queued = min(rest - waiting, _queue(plan, plan.app, variant.accept_queue, requests))
+        waiting = int(min(rest, waiting_room))
+        queued = min(rest - waiting, queue)
+        beyond = rest - waiting - queued
+        overflow = _overflow(plan, variant.overflow)
         counts["app", "waiting"] += waiting
         counts["app", "accept_queue"] += queued
-        counts[_overflow(plan, variant.overflow)] += rest - waiting - queued
-        if variant.random and (bounds := _bounds(plan, variant.random, handled, handled + waiting)):
+        counts[overflow] += beyond
+        if variant.random and (least := _least(plan, variant.random, handled, handled + waiting)) < handled:
+            bounds["app", "handler"] = (least, handled)
+            bounds["app", "waiting"] = (waiting, waiting + handled - least)
             because = variant.random.because
+        if rest and handler.term.races:
+            # Any of the rest may end there, first those that found no room, then those in the queue. That the queue is
+            # full as long as anybody is outside is not lost: the census waits for it (a free place is not at rest).
+            bounds["client", handler.term.races] = (0, rest)
+            bounds["app", "accept_queue"] = (0, queued)
+            if beyond:
+                bounds[overflow] = (0, beyond)
 
     order = lines(plan, requests)
     bound = next((line.bound_by for line in order if line.at < requests), None)
     behind = (line.bound_by for line in order if line.bound_by != bound and not math.isinf(line.at))
-    return Prediction(_places(counts, bounds), bound_by=bound, next_limit=next(behind, None), because=because)
+    places = Ledger.sorted(
+        PlaceCount(*spot, counts[spot], *bounds.get(spot, ()))
+        for spot in {*counts, *bounds}
+        if counts[spot] or spot in bounds
+    ).places
+    return Prediction(places, bound_by=bound, next_limit=next(behind, None), because=because)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """A random server: between these many of the accepted requests are in handlers, the others wait."""
+def _admitted(plan: Plan, requests: int, *, app_holds: float) -> int:
+    """How many requests a front lets through to the app.
 
-    at_least: int
-    at_most: int
-    accepted: int
+    A front that answers at once for an app that is full gets its own slot back with that answer: then its
+    own bound is reached only by requests that the app holds.
+    """
+    if not (plan.front and plan.front.server.front):
+        return requests
+    front = plan.front.server.front
+    room = _capacity(_lines(plan, plan.front, front.admits, "admits", requests))
+    answers_at_once = front.when_app_full[plan.listen] != "connecting"
+    return requests if answers_at_once and app_holds < room else int(min(room, requests))
 
 
-def _bounds(plan: Plan, random: Randomness, handled: int, accepted: int) -> Bounds | None:
+def _least(plan: Plan, random: Randomness, handled: int, accepted: int) -> int:
+    """The fewest requests in handlers that a random server's mechanism allows, of those that it accepted."""
     where = f"{plan.app.server.where}: capacity.random.handler_at_least"
-    least = min(handled, int(count(random.handler_at_least, plan.names(plan.app, requests=accepted), where=where)))
-    return Bounds(least, handled, accepted) if least < handled else None
-
-
-def _places(counts: Mapping[Spot, int], bounds: Bounds | None) -> tuple[PlaceCount, ...]:
-    exact = Ledger.of(counts)
-    if bounds is None:
-        return exact.places
-    least, most, accepted = bounds.at_least, bounds.at_most, bounds.accepted
-    random = (
-        PlaceCount("app", "handler", most, least, most),
-        PlaceCount("app", "waiting", accepted - most, accepted - most, accepted - least),
-    )
-    drawn = {(place.service, place.place) for place in random}
-    return Ledger.sorted([*random, *(place for place in exact if (place.service, place.place) not in drawn)]).places
+    return min(handled, int(count(random.handler_at_least, plan.names(plan.app, requests=accepted), where=where)))
 
 
 def _variant(plan: Plan, requests: int) -> Capacity:
@@ -126,16 +135,21 @@ def _overflow(plan: Plan, overflow: Place) -> Spot:
 
 def _lines(plan: Plan, service: Service, terms: Iterable[Term], place: str, requests: int) -> list[Line]:
     prefix = "front." if service.name == "front" else ""  # `workers`; `front.worker_connections` for a front's own
-    return [Line(prefix + term.bound_by, _count(plan, service, term.count, place, requests), term) for term in terms]
+    names = plan.names(service, requests=requests)
+    return [
+        Line(prefix + term.bound_by, _count(plan, service, term.count, place, requests), term)
+        for term in terms
+        if evaluate(term.when, names, where=f"{service.server.where}: {place}.when")
+    ]
 
 
 def _smallest(found: Iterable[Line]) -> Line:
     return min(found, key=lambda line: line.at)
 
 
-def _room(found: Iterable[Line], arriving: int) -> int:
-    """How many of the arriving find room."""
-    return int(min(_smallest(found).at, arriving))
+def _capacity(found: list[Line]) -> float:
+    """How many find room at a place; a place that no line describes does not exist."""
+    return _smallest(found).at if found else 0
 
 
 def _count(plan: Plan, service: Service, formula: str | int, place: str, requests: int) -> float:

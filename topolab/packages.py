@@ -45,7 +45,9 @@ def setup(servers: Sequence[Server], say: Say) -> None:
         install(wanted, packages, say)
         return
     how = f"sudo apt-get install {' '.join(packages)}" if is_debian_like() else f"install {' '.join(packages)}"
-    say(f"not here: {', '.join(packages)}. Without it the process runtime leaves some topologies out. To have it: {how}")
+    say(
+        f"not here: {', '.join(packages)}. Without it the process runtime leaves some topologies out. To have it: {how}"
+    )
 
 
 def install(servers: Sequence[Server], packages: Sequence[str], say: Say) -> None:

@@ -7,7 +7,8 @@ HOME = Path(os.environ.get("TOPOLAB_HOME") or Path(__file__).resolve().parent.pa
 
 TOPOLOGIES = Path(os.environ.get("TOPOLAB_TOPOLOGIES") or HOME / "topologies")
 COMPOSE = HOME / "compose"
-STATE = Path(os.environ.get("TOPOLAB_STATE") or HOME / ".topolab")  # stacks that are up, cached virtualenvs
+STATE = Path(os.environ.get("TOPOLAB_STATE") or HOME / ".topolab")  # records of the stacks that are up
+VENVS = HOME / ".topolab" / "venvs"
 RESULTS = Path(os.environ.get("TOPOLAB_RESULTS") or HOME / "results")
 
 

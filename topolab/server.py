@@ -15,12 +15,17 @@ from topolab.settings import Setting, Strict
 
 
 class Term(Strict):
-    """One limit on how many requests stand at a place; of several, the smallest binds."""
+    """One limit on how many requests stand at a place; of several, the smallest binds.
+
+    `races`: when this one binds, any number of those that find no room end there instead of in the overflow.
+    """
 
     bound_by: str  # the setting or limit that draws this line
     count: str | int  # formula
     source: str
+    when: str | bool = True  # formula; a term whose `when` does not hold is as if it were not there
     then: Place | None = None  # where the excess goes when this one binds; default: the next place in line
+    races: Place | None = None
     because: str | None = None
 
 

@@ -96,7 +96,7 @@ class ComposeRuntime:
 
     def logs(self, name: str, *, follow: bool) -> int:
         arguments = ["logs", "--no-color", *(["--follow"] if follow else []), "app"]
-        if _front_of(name):
+        if "FRONT_SERVER" in _plan_of(name):
             arguments.append("front")
         return subprocess.run(["docker", *_words(name), *arguments], env=engine.environment(), check=False).returncode
 
@@ -147,12 +147,10 @@ def _project(name: str) -> str:
 
 
 def _plan_of(name: str) -> dict[str, str]:
-    record = state.read(name)
-    return record.plan if record else {}
-
-
-def _front_of(name: str) -> bool:
-    return "FRONT_SERVER" in _plan_of(name)
+    """A stack's environment file; empty where there is none."""
+    path = state.directory(name) / "plan.env"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return dict(line.split("=", 1) for line in lines)
 
 
 def _words(name: str) -> list[str]:
@@ -163,7 +161,9 @@ def _words(name: str) -> list[str]:
         files.append("front.yaml")
     if plan.get("NPROC"):
         files.append("nproc.yaml")
-    words = ["compose", "--project-name", _project(name), "--env-file", str(state.directory(name) / "plan.env")]
+    words = ["compose", "--project-name", _project(name)]
+    if plan:
+        words += ["--env-file", str(state.directory(name) / "plan.env")]
     return words + [word for file in files for word in ("--file", str(paths.COMPOSE / file))]
 
 

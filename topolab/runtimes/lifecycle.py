@@ -76,6 +76,15 @@ def down(runtimes: Runtimes, name: str) -> None:
     (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
 
 
+def force_down(runtimes: Runtimes, name: str) -> None:
+    """Stops whatever runs of a stack, in any runtime, without reading its record."""
+    for runtime in runtimes.values():
+        with contextlib.suppress(LabError):  # an engine that does not answer has nothing of this stack either
+            runtime.stop(name)
+    state.forget(name)
+    (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
+
+
 def status(runtimes: Runtimes) -> list[StackStatus]:
     """Every recorded stack."""
     records = [record for name in state.names() if (record := state.read(name))]

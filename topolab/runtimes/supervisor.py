@@ -7,6 +7,7 @@ when the lab has gone, however it went, the stack goes too.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the kernel sends this signal to the child when its parent dies
-GRACE_S = 3.0  # after SIGTERM, before SIGKILL
+GRACE_S = 3.0  # from the first SIGINT to SIGKILL
+REPEAT_S = 0.1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -84,23 +86,23 @@ def _wait(services: dict[str, subprocess.Popen[bytes]], wakeup: int, *, watch_st
 
 
 def _stop(services: dict[str, subprocess.Popen[bytes]]) -> None:
-    """SIGTERM to each main process, front first; what is left of the groups after the grace is killed."""
-    for process in reversed(services.values()):
-        if process.poll() is None:
-            process.terminate()
+    """SIGINT to each main process, front first, until it ends; what is left of the groups after the grace is killed.
+
+    SIGINT is the quick stop of every server here; SIGTERM may wait for requests that never end (gunicorn sync:
+    graceful_timeout). It is repeated because uWSGI's master looks once a second, but at a second signal at once.
+    """
     deadline = time.monotonic() + GRACE_S
+    while (
+        left := [process for process in services.values() if process.poll() is None]
+    ) and time.monotonic() < deadline:
+        for process in reversed(left):
+            process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            left[0].wait(REPEAT_S)
     for process in services.values():
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            continue
-    for process in services.values():
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        finally:
-            process.wait()
+        process.wait()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ COMPLETE = ".complete"  # written last: a virtualenv without it was interrupted,
 def location(server: Server) -> Path:
     """Where this server's virtualenv is, or will be: another lock or Python, another place."""
     what = server.requirements.read_bytes() + sys.version.encode()
-    return paths.STATE / "venvs" / f"{server.server}-{hashlib.sha256(what).hexdigest()[:12]}"
+    return paths.VENVS / f"{server.server}-{hashlib.sha256(what).hexdigest()[:12]}"
 
 
 def ready(server: Server) -> bool:

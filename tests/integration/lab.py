@@ -1,0 +1,102 @@
+"""The command as a person types it, with records and results of its own, and what it leaves running."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TOPOLAB = Path(sys.executable).parent / "topolab"
+DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The command line of the lab, with a state directory and a results directory of its own."""
+
+    home: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        mine = {"TOPOLAB_STATE": str(self.home / "state"), "TOPOLAB_RESULTS": str(self.home / "results")}
+        return {**os.environ, **mine, **more}
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """A command in the background, in a process group of its own."""
+        return subprocess.Popen(
+            [TOPOLAB, *words], env=self.environment(**environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, process_group=0,
+        )  # fmt: skip
+
+    def run(self, *words: str, **environment: str) -> Result:
+        """A command to its end."""
+        return ended(self.start(*words, **environment))
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that belongs to a stack or a supervisor of this lab."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get("TOPOLAB_STACK", "").startswith(str(self.home))
+                if (marked or str(self.home / "state") in " ".join(process.cmdline())) and process.status() != "zombie":
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def stored(self) -> list[Path]:
+        return sorted((self.home / "results").glob("*.json"))
+
+
+def ended(process: subprocess.Popen[str]) -> Result:
+    """A started command, waited for."""
+    try:
+        out, err = process.communicate(timeout=DEADLINE_S * 3)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return Result(process.returncode, out, err)
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Waits for a condition; fails by name when it does not come."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"did not happen within {DEADLINE_S:.0f} s: {what}")
+
+
+def instrument_of(process: subprocess.Popen[str]) -> psutil.Process | None:
+    """The running instrument among a command's children."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return next((child for child in children if "topolab.instrument" in " ".join(child.cmdline())), None)
+    except psutil.Error:
+        return None
+
+
+def places(run: dict[str, Any]) -> dict[str, int]:
+    """A run's measured ledger, by "service place"."""
+    return {f"{place['service']} {place['place']}": place["count"] for place in run["measured"]["places"]}
