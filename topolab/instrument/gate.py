@@ -50,7 +50,8 @@ class Gate:
         self._index = index
         self._callers: dict[int, socket.socket] = {}  # by descriptor
         self._lines: dict[int, bytes] = {}  # what a caller said so far, until its line is whole
-        self._held: set[int] = set()  # callers that wait for GO on behalf of one of our requests
+        self._waiting: set[int] = set()  # callers that wait for GO
+        self._held: set[int] = set()  # those of them that came on behalf of one of our requests
         self._released = False
         self._deaf = True  # whether the listener is left alone
 
@@ -102,7 +103,7 @@ class Gate:
             heard = b""
         if not heard:
             self._hang_up(fd)
-        elif fd not in self._held:  # a caller that waits has nothing more to say
+        elif fd not in self._waiting:  # a caller that waits has nothing more to say
             line = self._lines.pop(fd, b"") + heard
             if line.endswith(b"\n"):
                 self._take(fd, line.split())
@@ -121,11 +122,13 @@ class Gate:
         if words[:1] == [b"SLEEP"]:
             if ours:
                 board.asleep[request] = 1
-        elif ours and not self._released:
-            self._held.add(fd)
-            board.held[index] += 1
         elif self._released:
             self._let_go(fd)
+        else:
+            self._waiting.add(fd)
+            if ours:
+                self._held.add(fd)
+                board.held[index] += 1
 
     def _let_go(self, fd: int) -> None:
         with contextlib.suppress(OSError):  # it is gone: its end arrives as an event
@@ -134,13 +137,14 @@ class Gate:
     def _release(self) -> None:
         self._released = True
         self._board.held[self._index] = 0
-        held, self._held = self._held, set()
-        for fd in held:
+        self._held.clear()
+        for fd in self._waiting:
             self._let_go(fd)
 
     def _hang_up(self, fd: int) -> None:
         self._callers.pop(fd).close()
         self._lines.pop(fd, None)
+        self._waiting.discard(fd)
         self._board.departed[self._index] += 1
         if fd in self._held:
             self._held.remove(fd)

@@ -25,7 +25,7 @@ from typing import Self
 from topolab.errors import LabError
 
 SPARE_DESCRIPTORS = 24  # per process: standard streams, epoll, timer, board, orders, and some air
-MAX_PROCESSES = 32  # of a kind: below this, a descriptor limit is worked around; beyond, it is reported
+MAX_PROCESSES = 32  # of a kind: up to so many a descriptor limit is worked around, beyond that it is reported
 STOP_S = 2.0  # a child that has not ended by itself after this time is killed
 
 Orders = socket.socket
@@ -49,9 +49,10 @@ def raise_descriptor_limit() -> int:
 
 def processes_for(connections: int, descriptor_limit: int, at_most: int | None = None) -> int:
     """How many processes it takes to hold them all, `at_most` connections each, as far as that is sensible."""
-    each = max(1, descriptor_limit - SPARE_DESCRIPTORS)
-    each = min(each, at_most) if at_most else each
-    return min(MAX_PROCESSES, -(-connections // each))
+    usable = max(1, descriptor_limit - SPARE_DESCRIPTORS)
+    each = min(usable, at_most) if at_most else usable
+    # the coordinator has a descriptor for each, of two kinds, and needs some itself
+    return min(MAX_PROCESSES, max(1, usable // 4), -(-connections // each))
 
 
 @dataclass(frozen=True, slots=True)

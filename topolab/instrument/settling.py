@@ -33,15 +33,18 @@ def settle(stack: Stack, team: Team, *, processes: int, on_seen: Callable[[int],
     Four requests per process at a time, because one request at a time would find the same worker again and again.
     """
     seen: set[int] = set()
+    on_seen(0)
     deadline = time.monotonic() + DEADLINE_S
     while len(seen) < processes and time.monotonic() < deadline:
         pids = ask(stack.entry, 4 * processes, team)
         if pids is None:
-            print(f"{stack.entry}{PATH} does not tell its process; not waiting for all of them", file=sys.stderr)
+            print(f"{PATH} does not tell which process answers: not waiting for all of them", file=sys.stderr)
             break
         seen |= pids
         on_seen(min(len(seen), processes))
         team.pause(PAUSE_S)
+    if len(seen) < processes:
+        print(f"{len(seen)} of {processes} processes answered {PATH}", file=sys.stderr)
     if not team.wait_until(lambda: is_empty(stack), deadline_s=EMPTY_S, tick_s=PAUSE_S):
         print("the server still holds connections of others", file=sys.stderr)
     return min(len(seen), processes)
@@ -81,8 +84,8 @@ def ask(entry: TcpAddress, count: int, team: Team) -> set[int] | None:
                 team.pause(0)
         except ConnectionRefusedError:
             raise LabError(f"Nothing listens on {entry}. Start the server first.") from None
-        except OSError as error:
-            print(f"{entry}{PATH}: {error}", file=sys.stderr)
+        except OSError:
+            pass  # a reset, say, by a worker that could not start: the next round tells
         finally:
             for connection in received:
                 connection.close()

@@ -1,0 +1,193 @@
+"""The parts that can be proved without a server."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import socket
+import time
+
+import pytest
+
+from tests.instrument.servers import free_port
+from topolab.instrument import honesty, wire
+from topolab.instrument.addresses import Listener, TcpAddress, UnixAddress, parse_listener, parse_tcp
+from topolab.instrument.board import Board, Fate
+from topolab.instrument.gate import Gate, listen
+from topolab.instrument.processes import Orders, Team, processes_for
+from topolab.instrument.queues import Queue, Queues
+from topolab.instrument.sockets import TcpState, tcp_rows, unix_rows
+from topolab.instrument.timer import Timer
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("received", "closed", "fate"),
+    [
+        (OK + b"{}", False, Fate.ANSWERED),
+        (OK + b"{", False, None),
+        (OK + b"{", True, Fate.RESET),
+        (b"", True, Fate.RESET),
+        (b"HTTP/1.1 200", False, None),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", False, None),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", True, Fate.ANSWERED),
+        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", False, Fate.ERROR),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", True, Fate.ERROR),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", False, None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", False, Fate.ANSWERED),
+        (b"garbage\r\n\r\n", True, Fate.ERROR),
+    ],
+)
+def test_outcome(received: bytes, closed: bool, fate: Fate | None) -> None:
+    """An answer counts when it is whole: by its length, its last chunk, or the end of the connection."""
+    assert wire.outcome(received, closed=closed) == fate
+
+
+def test_path_with_id() -> None:
+    """The id is appended to the path, whether it has a query or not."""
+    assert wire.with_id("/hold", "7") == "/hold?id=7"
+    assert wire.with_id("/hold?wait=sleep", "7") == "/hold?wait=sleep&id=7"
+
+
+def test_addresses() -> None:
+    """Listeners are TCP or unix; a wildcard is reached by way of loopback."""
+    assert parse_listener("front=0.0.0.0:8000") == Listener("front", TcpAddress("127.0.0.1", 8000))
+    assert parse_listener("app=unix:/run/app.sock") == Listener("app", UnixAddress("/run/app.sock"))
+    assert parse_tcp("localhost:80") == TcpAddress("127.0.0.1", 80)
+
+
+def test_processes_for() -> None:
+    """It takes as many processes as the descriptor limit and the ports of an address ask for, within reason."""
+    assert processes_for(10_000, 20_000) == 1
+    assert processes_for(25_000, 20_000) == 2
+    assert processes_for(14_001, 20_000, at_most=14_000) == 2
+    assert processes_for(10_000, 1024) == 10
+    assert processes_for(1000, 64) == 10
+    assert processes_for(1_000_000, 1024) == 32
+
+
+def test_timer_keeps_its_schedule() -> None:
+    """The timer expires once per interval since its absolute start, however late it is read."""
+    timer = Timer()
+    timer.start(time.monotonic_ns() - 95_000_000, 10_000_000)
+    assert select.select([timer], [], [], 1) == ([timer], [], [])
+    assert timer.expirations() in (10, 11, 12)
+    timer.stop()
+    assert timer.expirations() == 0
+    os.close(timer.fileno())
+
+
+def test_pacing() -> None:
+    """Lateness is actual minus due time; requests that were never opened have none."""
+    board = Board(4)
+    board.start_ns[0] = 1_000_000_000
+    for request, opened_ns in enumerate([1_000_000_000, 1_100_000_000, 1_250_000_000]):
+        board.opened_ns[request] = opened_ns
+    assert honesty.pacing(board, rate=10.0) == honesty.Pacing(rate_got=8.0, lateness_p99_s=0.0, lateness_max_s=0.05)
+
+
+def test_board_is_shared() -> None:
+    """What a child writes on the board, its parent reads."""
+    board = Board(100, gates=2)
+    pid = os.fork()
+    if pid == 0:
+        board.fate[99] = Fate.ANSWERED
+        board.fate[3] = Fate.SENT
+        board.held[1] = 7
+        board.port[99] = 65535
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert board.fates() == {Fate.NOT_YET: 98, Fate.ANSWERED: 1, Fate.SENT: 1}
+    assert (board.handlers(), board.ended(), board.pending(), board.port[99]) == (7, 1, [3], 65535)
+
+
+def test_kernel_rows_and_queue() -> None:
+    """Of 9 clients of a listener with a backlog of 5 that has accepted 2, 6 are queued and 1 is unanswered."""
+    with socket.socket() as listener, Queues() as queues:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(5)
+        address = TcpAddress(*listener.getsockname())
+        clients, accepted = [], []
+        for number in range(9):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(address.pair)
+            clients.append(client)
+            if number < 2:
+                accepted.append(listener.accept())
+        rows = tcp_rows(local_port=address.port)
+        assert sum(row.owned for row in rows) == 2
+        assert sum(row.unaccepted for row in rows) == 6
+        assert queues.read(address) == Queue(recv_q=6, send_q=5, has_room=False)
+        outgoing = [row for row in tcp_rows(remote_port=address.port) if row.remote == address.key]
+        assert sorted(row.state for row in outgoing) == [TcpState.ESTABLISHED] * 8 + [TcpState.SYN_SENT]
+        for sock in [*clients, *(connection for connection, _ in accepted)]:
+            sock.close()
+
+
+def test_unix_rows_and_queue(tmp_path: object) -> None:
+    """A unix listener's connections are told apart the same way: 2 accepted, 4 queued."""
+    address = UnixAddress(f"{tmp_path}/it.sock")
+    with socket.socket(socket.AF_UNIX) as listener, Queues() as queues:
+        listener.bind(address.path)
+        listener.listen(5)
+        clients, accepted = [], []
+        for number in range(6):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(address.path)
+            clients.append(client)
+            if number < 2:
+                accepted.append(listener.accept())
+        assert unix_rows(address) == (2, 4)
+        assert queues.read(address) == Queue(recv_q=4, send_q=5, has_room=True)
+        assert queues.read(UnixAddress("/nowhere")) is None
+        for sock in [*clients, *(connection for connection, _ in accepted)]:
+            sock.close()
+
+
+def test_rows_beside_churn() -> None:
+    """Each connection is listed exactly once, although others come and go all the time."""
+    with socket.socket() as listener, socket.socket() as busy:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(600)
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(10)
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(500)]
+        for _ in range(20):
+            for _ in range(20):
+                with socket.create_connection(busy.getsockname()):
+                    busy.accept()[0].close()
+            rows = tcp_rows(local_port=listener.getsockname()[1])
+            assert len(rows) == len({row.remote for row in rows}) == 500
+        for client in clients:
+            client.close()
+
+
+def test_gate_short_of_descriptors() -> None:
+    """A gate without descriptors leaves callers in the kernel's queue, says so, and takes them when it can."""
+    board = Board(100)
+    address = TcpAddress("127.0.0.1", free_port())
+
+    def gate_with_30(orders: Orders) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+        Gate(listener, board, 0).run(orders)
+
+    with listen(address) as listener, Team() as team:
+        team.fork("gate", gate_with_30)
+        callers = [socket.create_connection(address.pair) for _ in range(40)]
+        for request, caller in enumerate(callers):
+            caller.sendall(b"HOLD %d 1 1\n" % request)
+        assert team.wait_until(lambda: bool(board.short[0]), deadline_s=5)
+        assert team.wait_until(lambda: board.held[0] + unaccepted(address) == 40, deadline_s=5)
+        assert 0 < board.held[0] < 30
+        for caller in callers[:35]:
+            caller.close()
+        assert team.wait_until(lambda: board.held[0] == 5, deadline_s=5)
+        for caller in callers[35:]:
+            caller.close()
+
+
+def unaccepted(address: TcpAddress) -> int:
+    return sum(row.unaccepted for row in tcp_rows(local_port=address.port))
