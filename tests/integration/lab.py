@@ -89,10 +89,10 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def instrument_of(process: subprocess.Popen[str]) -> psutil.Process | None:
-    """The running instrument among a command's children."""
+    """The running instrument among a command's children: itself, or the `docker compose run instrument` it is in."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
-        return next((child for child in children if "topolab.instrument" in " ".join(child.cmdline())), None)
+        return next((child for child in children if {"topolab.instrument", "instrument"} & {*child.cmdline()}), None)
     except psutil.Error:
         return None
 

@@ -1,0 +1,200 @@
+"""Bad input and bad days: one clear line, exit code 2, nothing left running, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.lab import Lab, ended, instrument_of, until
+from topolab.runtimes import engine
+from topolab.runtimes.ports import free_port
+from topolab.topology import Catalog
+
+PROCESS = ("--runtime", "process")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["capacity", "gunicorn-synk"],
+         'topolab: There is no topology "gunicorn-synk". Did you mean "gunicorn-sync"? `topolab list` shows all.'),
+        (["up", "gunicorn-sync", "--set", "wokers=2"],
+         'topolab: --set wokers: gunicorn-sync has no setting or limit "wokers". Did you mean "workers"?'),
+        (["show", "gunicorn-sync", "--set", "workers=many"],
+         'topolab: --set workers is "many". Write a whole number, 1 to 512.'),
+        (["down", "gunicorn-sync"], "topolab: gunicorn-sync is not up. `topolab status` shows what is."),
+        (["logs", "gunicorn-sync"], "topolab: gunicorn-sync is not up. `topolab status` shows what is."),
+        (["down", "gunicorn"], 'topolab: There is no topology "gunicorn". Did you mean "gunicorn-sync"? '
+                               "`topolab list` shows all."),
+        (["up", "flask-single", *PROCESS, "--set", "nofile=1048576"], "topolab: limit nofile=1048576 is not reachable"),
+        (["up", "flask-single", *PROCESS, "--set", "somaxconn=77"], "topolab: limit somaxconn=77: the process runtime"),
+        (["up", "flask-single", *PROCESS, "--set", "pids=77"], "topolab: limit pids=77 is a container's limit"),
+        (["report", "no-such-file.json"], "topolab: no-such-file.json: can't be read: No such file or directory."),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_clear_line(lab: Lab, words: list[str], line: str) -> None:
+    """What can't be done says so in one line with what to type, exits with 2, and starts nothing."""
+    result = lab.run(*words)
+    assert result.code == 2
+    assert result.err.splitlines()[-1].startswith(line)
+    assert "Traceback" not in result.err
+    assert result.out == ""
+    assert lab.processes() == []
+
+
+def test_a_wrong_option_exits_with_2(lab: Lab) -> None:
+    """A misspelt option or verb is answered with the nearest or the usage, exit code 2."""
+    assert lab.run("capacity", "gunicorn-sync", "--request", "5").code == 2
+    assert lab.run("capcity", "gunicorn-sync").code == 2
+    assert lab.run("capacity", "gunicorn-sync", "--requests", "0").code == 2
+
+
+def test_a_port_in_use_names_its_holder(lab: Lab) -> None:
+    """A taken port is refused before anything starts, with who has it and a free one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = lab.run("up", "flask-single", *PROCESS, "--port", str(port))
+    assert result.code == 2
+    assert f"port {port} is in use by" in result.err
+    assert f"(pid {os.getpid()})" in result.err
+    assert "Choose another: --port" in result.err
+
+
+def test_a_server_that_dies_at_start_shows_its_last_lines(lab: Lab, tmp_path: Path) -> None:
+    """A server that ends instead of serving is reported with its last output; its stack leaves no trace."""
+    topologies = tmp_path / "topologies"
+    shutil.copytree(Catalog().root, topologies)
+    config = topologies / "servers/gunicorn/gunicorn.conf.py"
+    config.write_text(config.read_text() + '\nraise RuntimeError("the configuration is broken")\n')
+    result = lab.run("up", "gunicorn-sync", *PROCESS, "--port", str(free_port()), TOPOLAB_TOPOLOGIES=str(topologies))
+    assert result.code == 2
+    assert "gunicorn-sync did not start: app exited with status 1. Its last lines:" in result.err
+    assert "the configuration is broken" in result.err
+    assert lab.run("status").out.startswith("Nothing is up.")
+    assert lab.processes() == []
+
+
+@pytest.mark.nginx
+def test_when_one_service_dies_all_stop(lab: Lab) -> None:
+    """When the app server of a stack with a front is killed, the front stops too, and `status` says what happened."""
+    assert lab.run("up", "nginx-gunicorn-sync", *PROCESS, "--port", str(free_port())).code == 0
+    [stack] = lab.run("status", "--json").json
+    assert stack["services"] == {"app": "running", "front": "running"}
+    servers = {process.pid: process for process in lab.processes() if "app:create_app()" in process.cmdline()}
+    master = next(process for process in servers.values() if process.ppid() not in servers)
+    master.kill()
+    until(lambda: not lab.processes(), "the whole stack has stopped")
+    [stack] = lab.run("status", "--json").json
+    assert stack["running"] is False
+    assert stack["services"]["front"] == "app was killed by SIGKILL"
+    assert lab.run("up", "nginx-gunicorn-sync", *PROCESS, "--port", str(free_port())).code == 0
+
+
+def test_a_killed_instrument_is_an_error_and_leaves_nothing(lab: Lab) -> None:
+    """When the instrument is killed, the lab says so, exits with 2 and takes the stack down; no run is stored."""
+    command = lab.start("capacity", "gunicorn-sync", *PROCESS, "--requests", "5000")
+    until(lambda: instrument_of(command), "the instrument runs").kill()
+    result = ended(command)
+    assert result.code == 2
+    assert "The instrument was killed by signal 9 before it had a result. Run it again." in result.err
+    assert lab.processes() == []
+    assert lab.stored() == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_lab_takes_everything_down(lab: Lab, number: signal.Signals, code: int) -> None:
+    """Ctrl-C (or SIGTERM) in the middle of a measurement ends the instrument and the stack, and stores nothing."""
+    command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
+    instrument = until(lambda: instrument_of(command), "the instrument runs")
+    command.send_signal(number)
+    result = ended(command)
+    assert result.code == code
+    assert "Traceback" not in result.err
+    assert not instrument.is_running()
+    assert lab.processes() == []
+    assert lab.stored() == []
+    assert lab.run("status").out.startswith("Nothing is up.")
+
+
+def test_a_lab_killed_with_9_leaves_nothing_running(lab: Lab) -> None:
+    """When the lab itself is killed with -9, its stack and instrument end by themselves; the record is swept next."""
+    command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
+    instrument = until(lambda: instrument_of(command), "the instrument runs")
+    command.kill()
+    ended(command)
+    until(lambda: not lab.processes() and not instrument.is_running(), "the stack and the instrument have ended")
+    assert len(list((lab.home / "state/stacks").glob("*/stack.json"))) == 1
+    result = lab.run("capacity", "flask-single", *PROCESS, "--requests", "20", "--json")
+    assert result.code == 0
+    assert "left behind by a topolab that was killed" in result.err
+    assert list((lab.home / "state/stacks").glob("*/stack.json")) == []
+
+
+def test_a_stack_whose_supervisor_was_killed_is_found_and_stopped(lab: Lab) -> None:
+    """After kill -9 of a stack's supervisor, `status` says so, and `down` finds and stops what is left."""
+    assert lab.run("up", "gunicorn-sync", *PROCESS, "--port", str(free_port())).code == 0
+    next(process for process in lab.processes() if "supervisor" in " ".join(process.cmdline())).kill()
+    [stack] = lab.run("status", "--json").json
+    assert stack["services"] == {"app": "its supervisor was killed"}
+    assert lab.run("down", "gunicorn-sync").code == 0
+    assert lab.processes() == []
+
+
+def test_a_second_lab_waits_its_turn(lab: Lab) -> None:
+    """Two `up` of one topology at once: exactly one starts it; the other says so or finds it up; one stack runs."""
+    port = str(free_port())
+    both = [lab.start("up", "gunicorn-sync", *PROCESS, "--port", port) for _ in range(2)]
+    results = sorted((ended(command) for command in both), key=lambda result: result.code)
+    assert results[0].code == 0
+    assert "is up at" in results[0].out
+    if results[1].code:
+        assert results[1].code == 2
+        assert "is starting or stopping" in results[1].err
+    else:
+        assert "already up" in results[1].out or "already up" in results[0].out
+    assert len(lab.run("status", "--json").json) == 1
+
+
+def test_a_damaged_record_is_named(lab: Lab) -> None:
+    """A stack's record that can't be read gives one line with the way out."""
+    record = lab.home / "state/stacks/gunicorn-sync/stack.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    result = lab.run("status")
+    assert result.code == 2
+    assert "the record of this stack is damaged" in result.err
+    assert lab.run("down", "--force").code == 0
+    assert lab.run("status").out.startswith("Nothing is up.")
+
+
+def test_no_engine_says_what_to_type(lab: Lab, tmp_path: Path) -> None:
+    """Without a container engine, compose is refused with what to type, and auto takes processes and says why."""
+    nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    result = lab.run("capacity", "flask-single", "--runtime", "compose", **nowhere)
+    assert result.code == 2
+    assert "make engine" in result.err
+    assert "--runtime process" in result.err
+    auto = lab.run("capacity", "flask-single", "--requests", "10", "--json", **nowhere)
+    assert auto.code == 0
+    assert auto.err.splitlines()[0].startswith("runtime: process (No container engine")
+    assert auto.json["runtime"] == "process"
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_engine_that_does_not_admit_us_says_what_to_type() -> None:
+    """A user outside the engine's group is told how to join it."""
+    script = (
+        "import os; from topolab.runtimes import engine; os.setgroups([]); os.setgid(10001); os.setuid(10001);"
+        "os.environ['HOME'] = '/'; print(engine.problem())"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("The container engine does not admit this user. Join its group")
+    assert engine.problem() is None
