@@ -74,6 +74,12 @@ test: .venv/.dev  ## Run the tests; those without an engine, nginx or chromium a
 bench: .venv/.dev  ## Run the benchmarks of this machine
 	@.venv/bin/python -m benchmarks
 
+schemas: setup  ## Renew the published JSON Schemas
+	@$(TOPOLAB) schema run > docs/run.schema.json
+	@$(TOPOLAB) schema topology > topologies/topology.schema.json
+	@$(TOPOLAB) schema server > topologies/server.schema.json
+	@$(TOPOLAB) schema limits > topologies/limits.schema.json
+
 lock:  ## Renew the locked requirements, hashes and all
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.txt
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade --extra dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
@@ -82,4 +88,4 @@ lock:  ## Renew the locked requirements, hashes and all
 clean:  ## Remove .venv, the cached virtualenvs and the results (stacks must be down)
 	@rm -rf .venv .topolab/venvs results
 
-.PHONY: help setup compare capacity up down list show status logs engine check test bench lock clean
+.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas lock clean

@@ -150,18 +150,20 @@ def capacity(
     checked = [runtime.check(plan) for plan in plans]
     runtime.prepare(checked, say)
     runs = []
+    storing = _Storing()
     with Progress(err) as progress:
         for number, plan in enumerate(checked, 1):
             progress.start(plan.name, number, len(checked))
             run = measure_capacity(runtime, plan, _into(progress))
             progress.finish(run)
-            _stored(run)
+            storing.run(run)
             runs.append(run)
             if not as_json:
                 out.print(ledger(run))
     if as_json:
         documents = [to_json(run) for run in runs]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
+    storing.check()
     return _status(Comparison(tuple(runs)))
 
 
@@ -184,12 +186,13 @@ def compare(
     runtime = _runtime(runtime_name)
     plans = _plans(topologies or Catalog().names, sets, limits_name, requests)
     results: list[Run | NotRun] = []
+    storing = _Storing()
     with Progress(err) as progress:
         for result in measure_all(runtime, plans, say=say, on_start=progress.start, on_event=_into(progress)):
             progress.finish(result)
             results.append(result)
             if isinstance(result, Run):
-                _stored(result)
+                storing.run(result)
     comparison = Comparison(
         tuple(result for result in results if isinstance(result, Run)),
         tuple(result for result in results if isinstance(result, NotRun)),
@@ -198,21 +201,28 @@ def compare(
         click.echo(json.dumps([to_json(result) for result in results], indent=1))
     else:
         out.print(table(comparison))
+    storing.check()
     if comparison.runs:
-        _write_report(comparison)
+        _write_report(comparison, paths.RESULTS)
     return _status(comparison)
 
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-def report(runs: tuple[Path, ...]) -> int:
+@click.option("--output", type=click.Path(path_type=Path), default=paths.RESULTS, help="Folder for page and picture.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def report(runs: tuple[Path, ...], output: Path, markdown: bool) -> int:
     """Rebuild the table, the page and the picture from stored runs."""
+    from topolab.reports import markdown as as_markdown
     from topolab.reports.terminal import table
 
     comparison = store.load(runs)
-    out.print(table(comparison))
+    if markdown:
+        click.echo(as_markdown.table(comparison), nl=False)
+    else:
+        out.print(table(comparison))
     if comparison.runs:
-        _write_report(comparison)
+        _write_report(comparison, output)
     return _status(comparison)
 
 
@@ -277,10 +287,10 @@ def down(topologies: tuple[str, ...], force: bool) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["run", "topology", "server"]))
+@click.argument("what", type=click.Choice(["run", "topology", "server", "limits"]))
 def schema(what: str) -> None:
-    """Print the JSON Schema of a run, of a topology file, or of a server.yaml."""
-    click.echo(json.dumps(show.schema(what), indent=1))
+    """Print the JSON Schema of a run, or of one of the YAML files."""
+    click.echo(json.dumps(show.schema(what, Catalog()), indent=1))
 
 
 @cli.command()
@@ -288,9 +298,7 @@ def setup() -> None:
     """Install what local processes need from the distribution (as root on Debian and Ubuntu)."""
     from topolab import packages
 
-    catalog = Catalog()
-    servers = {s.server.server: s.server for name in catalog.names for s in catalog.topology(name).services}
-    packages.setup(list(servers.values()), say)
+    packages.setup(Catalog().servers(), say)
 
 
 def _runtime(name: str) -> Runtime:
@@ -314,18 +322,31 @@ def _into(progress: Any) -> Callable[[Event], None]:
     return show_event
 
 
-def _stored(run: Run) -> None:
-    path = store.save(run, paths.RESULTS)
-    say(f"stored {paths.shown(path)}")
+class _Storing:
+    """Stores runs as they come; when that fails the measuring goes on, and what was measured is still printed."""
+
+    def __init__(self) -> None:
+        self.problem: LabError | None = None
+
+    def run(self, run: Run) -> None:
+        try:
+            say(f"stored {paths.shown(store.save(run, paths.RESULTS))}")
+        except LabError as error:
+            self.problem = error
+            say(str(error))
+
+    def check(self) -> None:
+        if self.problem:
+            raise self.problem
 
 
-def _write_report(comparison: Comparison) -> None:
+def _write_report(comparison: Comparison, directory: Path) -> None:
     from topolab.reports.page import page
     from topolab.reports.picture import svg
 
     for name, text in (("report.html", page(comparison)), ("report.svg", svg(comparison))):
-        store.write_text(paths.RESULTS / name, text)
-        say(f"wrote {paths.shown(paths.RESULTS / name)}")
+        store.write_text(directory / name, text)
+        say(f"wrote {paths.shown(directory / name)}")
 
 
 def _status(comparison: Comparison) -> int:

@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from topolab import store
+from topolab.limits import LimitsFile
 from topolab.model import lines, predict
 from topolab.plan import Plan
 from topolab.results import to_json
 from topolab.runtimes.lifecycle import StackStatus
 from topolab.server import Server
-from topolab.topology import Topology, TopologyFile
+from topolab.topology import Catalog, Topology, TopologyFile
 
 
 def topologies(found: Sequence[Topology]) -> RenderableType:
@@ -100,13 +101,36 @@ def stack_as_json(stack: StackStatus) -> dict[str, Any]:
     }
 
 
-def schema(what: str) -> dict[str, Any]:
-    """The published JSON Schemas."""
+def schema(what: str, catalog: Catalog) -> dict[str, Any]:
+    """The published JSON Schemas; a topology's knows every server's settings, for editors to offer."""
     if what == "run":
         return store.schema()
-    models: dict[str, type[BaseModel]] = {"topology": TopologyFile, "server": Server}
-    model = models[what]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    models: dict[str, type[BaseModel]] = {"topology": TopologyFile, "server": Server, "limits": LimitsFile}
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **models[what].model_json_schema()}
+    if what == "topology":
+        servers = catalog.servers()
+        apps = [_choice(server, listen=True) for server in servers if server.role == "app"]
+        fronts = [_choice(server, listen=False) for server in servers if server.role == "front"]
+        document["properties"] |= {"app": {"oneOf": apps}, "front": {"oneOf": fronts}}
+        del document["$defs"]
+    return document
+
+
+def _choice(server: Server, *, listen: bool) -> dict[str, Any]:
+    """One server with its settings, as a topology may choose them."""
+    properties: dict[str, Any] = {"server": {"const": server.server, "description": server.summary}}
+    if listen:
+        properties["listen"] = {"enum": ["tcp", "unix"], "default": "tcp", "description": "unix only behind a front"}
+    for name, setting in server.settings.items():
+        kinds: dict[str, dict[str, Any]] = {
+            "int": {"type": "integer", "minimum": setting.min, "maximum": setting.max},
+            "bool": {"type": "boolean"},
+            "choice": {"enum": list(setting.choices)},
+            "str": {"type": "string"},
+        }
+        kind = {key: value for key, value in kinds[setting.type].items() if value is not None}
+        properties[name] = {**kind, "default": setting.default, "description": setting.help}
+    return {"type": "object", "properties": properties, "required": ["server"], "additionalProperties": False}
 
 
 def _value(value: object) -> str:

@@ -106,6 +106,11 @@ class Catalog:
             raise LabError(f"{where}: app.listen is unix, but there is no front. Write tcp, or add a front.")
         return Topology(name, read.summary, read.app.listen, tuple(services))
 
+    def servers(self) -> list[Server]:
+        """Every server that has a folder, in alphabetical order."""
+        names = sorted(path.parent.name for path in self.root.glob("servers/*/server.yaml"))
+        return [self.server(name, where="server") for name in names]
+
     def server(self, name: str, *, where: str) -> Server:
         """One server's folder, read."""
         known = [path.parent.name for path in self.root.glob("servers/*/server.yaml")]

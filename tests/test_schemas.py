@@ -1,0 +1,42 @@
+"""The published JSON Schemas are the ones that the lab reads by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from topolab import paths, show
+from topolab.topology import Catalog
+
+PUBLISHED = {
+    "run": paths.HOME / "docs/run.schema.json",
+    "topology": paths.TOPOLOGIES / "topology.schema.json",
+    "server": paths.TOPOLOGIES / "server.schema.json",
+    "limits": paths.TOPOLOGIES / "limits.schema.json",
+}
+
+
+@pytest.mark.parametrize("what", PUBLISHED)
+def test_a_published_schema_is_up_to_date(catalog: Catalog, what: str) -> None:
+    """Each published schema is what `topolab schema` prints (`make schemas` renews them)."""
+    assert json.loads(PUBLISHED[what].read_text()) == json.loads(json.dumps(show.schema(what, catalog)))
+
+
+def files() -> list[tuple[Path, str]]:
+    root = paths.TOPOLOGIES
+    topologies = [(path, "topology") for path in sorted(root.glob("*.yaml")) if path.name != "limits.yaml"]
+    servers = [(path, "server") for path in sorted(root.glob("servers/*/server.yaml"))]
+    return [*topologies, *servers, (root / "limits.yaml", "limits")]
+
+
+@pytest.mark.parametrize(("path", "what"), files(), ids=lambda value: getattr(value, "stem", value))
+def test_a_file_of_the_lab_names_its_schema_and_fits_it(path: Path, what: str) -> None:
+    """Each YAML file begins with the line that tells editors its schema, and is valid under it."""
+    first, _, text = path.read_text().partition("\n")
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (path.parent / first.partition("$schema=")[2]).resolve() == PUBLISHED[what].resolve()
+    jsonschema.validate(yaml.safe_load(text), json.loads(PUBLISHED[what].read_text()))
