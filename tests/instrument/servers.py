@@ -63,6 +63,7 @@ class Server:
         eager: bool = False,
         backlog: int = 128,
         address: Address | None = None,
+        defer_accept: bool = False,
     ) -> None:
         self.gate = gate
         self.behaviour = behaviour
@@ -73,6 +74,8 @@ class Server:
         self.healthy = 0
         self.listener = socket.socket(family(self.address))
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if defer_accept:
+            self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         self.listener.bind(self.address)
         self.listener.listen(backlog)
         self.listener.settimeout(0.05)

@@ -127,6 +127,25 @@ def test_kernel_rows_and_queue() -> None:
             sock.close()
 
 
+def test_queues_of_several_listeners() -> None:
+    """Listeners that share a port (SO_REUSEPORT) are summed up; there is room when each of them has some."""
+    with socket.socket() as one, socket.socket() as other, Queues() as queues:
+        for listener in (one, other):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", 0))
+        other.bind(one.getsockname())
+        one.listen(0)
+        other.listen(100)
+        address = TcpAddress(*one.getsockname())
+        assert queues.read(address) == Queue(recv_q=0, send_q=100, has_room=True)
+        clients = []
+        while (queue := queues.read(address)) and queue.has_room and len(clients) < 60:
+            clients.append(socket.create_connection(address.pair))
+        assert queues.read(address) == Queue(recv_q=len(clients), send_q=100, has_room=False)
+        for client in clients:
+            client.close()
+
+
 def test_unix_rows_and_queue(tmp_path: object) -> None:
     """A unix listener's connections are told apart the same way: 2 accepted, 4 queued."""
     address = UnixAddress(f"{tmp_path}/it.sock")

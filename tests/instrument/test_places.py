@@ -33,6 +33,15 @@ def test_accept_queue_and_unanswered(gate: int) -> None:
     assert ended.queues == {"app": (6, 5, 6)}
 
 
+def test_deferred_accept(gate: int) -> None:
+    """With TCP_DEFER_ACCEPT (uWSGI) a client may count itself as connected: the server's side decides."""
+    with Server(gate, held, at_once=3, backlog=5, defer_accept=True) as server:
+        ended = run(
+            "--requests", 60, "--rate", 100_000, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}"
+        )  # fmt: skip
+    assert ended.ledger == {"app.handler": 3, "app.accept_queue": 6, "client.unanswered": 51}
+
+
 def test_unanswered_leave_at_the_release(gate: int) -> None:
     """Clients without an answered handshake leave at the release; all others are followed to their answer."""
     with Server(gate, held, at_once=1, backlog=20) as server:

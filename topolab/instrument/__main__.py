@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 143
     except OSError as error:
-        events.failed(f"The instrument met the machine's limits: {error}.")
+        events.failed(f"The instrument can't go on: {error}.")  # no descriptors, say, or no sock_diag
         return 2
     return 0
 

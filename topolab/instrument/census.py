@@ -75,7 +75,7 @@ def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> 
     """Places all requests. `queues` was read just before."""
     fates = board.fates()
     handlers = board.handlers()
-    arrivals = tcp_rows(local_port=stack.entry.port)
+    arrivals = rows_at(stack.entry)
     entry = at_entry(board, arrivals)
     unaccepted: dict[Service, int] = {"front" if stack.front else "app": sum(row.unaccepted for row in arrivals)}
     counts: dict[Spot, int] = {
@@ -107,8 +107,13 @@ def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> 
         ),
         unanswered=entry.unanswered,
         closing=entry.closing,
-        missed_by_gate=sum(row.unaccepted for row in tcp_rows(local_port=stack.gate.port)),
+        missed_by_gate=sum(row.unaccepted for row in rows_at(stack.gate)),
     )
+
+
+def rows_at(address: TcpAddress) -> list[TcpRow]:
+    """The connections to this address, whoever opened them."""
+    return [row for row in tcp_rows(local_port=address.port) if row.local == address.key]
 
 
 def at_entry(board: Board, arrivals: Iterable[TcpRow]) -> Entry:
@@ -136,7 +141,7 @@ def between(app: Address) -> Upstream:
         accepted, queued = unix_rows(app)
         return Upstream(opened=accepted + queued, connecting=0, accepted=accepted, queued=queued)
     opened = [row.local for row in tcp_rows(remote_port=app.port) if row.remote == app.key]
-    twins = {row.remote: row for row in tcp_rows(local_port=app.port) if row.local == app.key}
+    twins = {row.remote: row for row in rows_at(app)}
     return Upstream(
         opened=len(opened),
         connecting=sum(local not in twins or twins[local].state == TcpState.SYN_RECV for local in opened),

@@ -39,8 +39,8 @@ class Rest:
 def wait(
     board: Board, stack: Stack, team: Team, queues: Queues, *, deadline_s: float, on_sample: Callable[[], None]
 ) -> Rest:
-    """Comes back at rest, or at the deadline, counted from the first opening."""
-    start_ns = since_ns = time.monotonic_ns()
+    """Comes back at rest, or at the deadline, whichever is first."""
+    begun_ns = quiet_from_ns = since_ns = time.monotonic_ns()
     last: Sample = ()
     equal = 0
     while True:
@@ -48,17 +48,17 @@ def wait(
         levels = {service: queues.read(address) for service, address in stack.services.items()}
         sample = look(board, levels)
         if sample != last:
-            last, since_ns, equal = sample, now_ns, 0
+            last, quiet_from_ns, since_ns, equal = sample, now_ns, now_ns, 0
         equal += 1
-        elapsed_s = (now_ns - board.start_ns[0]) / 1e9
-        quiet_s = min(QUIET_AT_MOST_S, max(QUIET_S, QUIET_SHARE * elapsed_s))
-        if equal >= SAMPLES and (now_ns - max(since_ns, start_ns)) / 1e9 >= quiet_s:
+        filling_s = (now_ns - board.start_ns[0]) / 1e9
+        quiet_s = min(QUIET_AT_MOST_S, max(QUIET_S, QUIET_SHARE * filling_s))
+        if equal >= SAMPLES and (now_ns - quiet_from_ns) / 1e9 >= quiet_s:
             taken = census.take(board, stack, levels)
             after = {service: queues.read(address) for service, address in stack.services.items()}
             if look(board, after) == sample and not moving(taken, stack, levels):
                 return Rest(taken, True, since_ns)
-            start_ns, equal = now_ns, 0  # look again after another quiet spell
-        if elapsed_s > deadline_s:
+            quiet_from_ns, equal = now_ns, 0  # look again after another quiet spell
+        if (now_ns - begun_ns) / 1e9 > deadline_s:
             return Rest(census.take(board, stack, levels), False, since_ns)
         on_sample()
         team.pause(TICK_S)
