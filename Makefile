@@ -10,6 +10,7 @@ LIMITS   ?= default
 SET      ?=
 PORT     ?= 8000
 FOLLOW   ?=
+NAME     ?=
 
 PYTHON  ?= python3
 TOPOLAB := .venv/bin/topolab
@@ -71,8 +72,8 @@ check: .venv/.dev  ## Lint and type-check
 test: .venv/.dev  ## Run the tests; those without an engine, nginx or chromium are skipped by name (CI=true: they fail)
 	@.venv/bin/pytest
 
-bench: .venv/.dev  ## Run the benchmarks of this machine
-	@.venv/bin/python -m benchmarks
+bench: .venv/.dev  ## Run the benchmarks [NAME="one held"]
+	@.venv/bin/python -m benchmarks $(NAME)
 
 schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema run > docs/run.schema.json

@@ -1,0 +1,145 @@
+"""`python -m benchmarks [NAME...]`: each benchmark prints what it took, and the bound that it must keep.
+
+fresh      a fresh clone, empty caches, to the finished comparison in local processes, downloads included
+again      all topologies once more, everything being there
+one        one `capacity` of 1,000 requests, up and down included (median of 5)
+held       10,000 requests held in gunicorn-gevent with two workers, placed exactly; and the instrument's memory
+up         `topolab up` to healthy against the same stack's bare `docker compose up --wait` (medians of 5, interleaved)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from topolab import host, paths
+from topolab.runtimes import engine, images
+from topolab.runtimes.ports import free_port
+from topolab.topology import Catalog
+
+TOPOLAB = Path(sys.executable).parent / "topolab"
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number beside its bound; both in `unit`."""
+
+    what: str
+    got: float
+    bound: float
+    unit: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.got <= self.bound else "MISSED"
+        return f"{self.what:<52} {self.got:8.2f} {self.unit:<4} at most {self.bound:g}  {verdict}  {self.note}"
+
+
+def timed(*command: str | Path, cwd: Path | None = None, **environment: str) -> tuple[float, str]:
+    """Seconds that a command took, and its stdout. It must succeed."""
+    started = time.monotonic()
+    result = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if result.returncode:
+        sys.exit(f"{' '.join(map(str, command))} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}")
+    return time.monotonic() - started, result.stdout
+
+
+def capacity(*words: str) -> tuple[float, Any]:
+    seconds, out = timed(TOPOLAB, "capacity", *words, "--runtime", "process", "--json")
+    return seconds, json.loads(out)
+
+
+def fresh() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        clone, caches = Path(folder, "clone"), Path(folder, "caches")
+        timed("git", "clone", "--quiet", paths.HOME, clone)
+        empty = {
+            "XDG_CACHE_HOME": str(caches),
+            "UV_CACHE_DIR": str(caches / "uv"),
+            "PIP_CACHE_DIR": str(caches / "pip"),
+        }
+        seconds, out = timed("make", "compare", "RUNTIME=process", cwd=clone, TOPOLAB_HOME="", **empty)
+        valid = out.strip().splitlines()
+        count = next((line for line in valid if "VALID" in line and line[0].isdigit()), "")
+        yield Figure("fresh clone to the finished comparison", seconds, 120, "s", count)
+
+
+def again() -> Iterator[Figure]:
+    names = Catalog().names
+    seconds, _ = timed(TOPOLAB, "compare", "--runtime", "process")
+    yield Figure(f"all {len(names)} topologies, everything being there", seconds, 40, "s")
+
+
+def one() -> Iterator[Figure]:
+    for name in Catalog().names:
+        taken = [capacity(name, "--requests", "1000")[0] for _ in range(REPEATS)]
+        yield Figure(f"1,000 requests, {name}", statistics.median(taken), 5, "s", f"worst {max(taken):.2f}")
+
+
+def held() -> Iterator[Figure]:
+    seconds, run = capacity(
+        "gunicorn-gevent", "--requests", "10000", "--set", "workers=2", "--set", "worker_connections=5000"
+    )
+    place = run["measured"]["places"]
+    note = f"{run['verdict']}: {place[0]['count']:,} in {place[0]['place']}, {len(place)} place"
+    yield Figure("10,000 held in gunicorn-gevent, two workers", seconds, 15, "s", note)
+    yield Figure("the instrument's memory then", run["instrument"]["memory_bytes"] / 2**20, 150, "MiB")
+
+
+def up() -> Iterator[Figure]:
+    name = "gunicorn-sync"
+    timed(TOPOLAB, "up", name, "--runtime", "compose", "--port", str(free_port()))  # builds what is missing
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder, "plan.env")
+        shutil.copy(paths.STATE / "stacks" / name / "plan.env", plan)
+        timed(TOPOLAB, "down", name)
+        bare = ["docker", "compose", "--project-name", "topolab-bench", "--env-file", str(plan),
+                "--file", str(images.COMPOSE_FILE)]  # fmt: skip
+        ours, theirs = [], []
+        for _ in range(REPEATS):
+            ours.append(timed(TOPOLAB, "up", name, "--runtime", "compose", "--port", str(free_port()))[0])
+            timed(TOPOLAB, "down", name)
+            theirs.append(timed(*bare, "up", "--detach", "--wait", **engine.environment())[0])
+            timed(*bare, "down", "--volumes", **engine.environment())
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    note = f"{statistics.median(ours):.2f} s against {statistics.median(theirs):.2f} s"
+    yield Figure("topolab up / docker compose up --wait", ratio, 1.5, "x", note)
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "fresh": fresh, "again": again, "one": one, "held": held, "up": up,
+}  # fmt: skip
+
+
+def main(names: list[str]) -> int:
+    """Runs the named benchmarks (all without names). 1 when a bound was missed, 2 for a wrong name."""
+    unknown = set(names) - set(BENCHMARKS)
+    if unknown:
+        print(f"no benchmark {', '.join(sorted(unknown))}.{__doc__}", file=sys.stderr)
+        return 2
+    machine = host.fingerprint()
+    print(f"{machine.cpu}, {machine.cores} cores, {machine.os}, kernel {machine.kernel}", flush=True)
+    missed = False
+    for name in names or BENCHMARKS:
+        for figure in BENCHMARKS[name]():
+            print(figure, flush=True)
+            missed |= figure.got > figure.bound
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
