@@ -138,7 +138,7 @@ def test_queues_of_several_listeners() -> None:
         other.listen(100)
         address = TcpAddress(*one.getsockname())
         assert queues.read(address) == Queue(recv_q=0, send_q=100, has_room=True)
-        clients = []
+        clients: list[socket.socket] = []
         while (queue := queues.read(address)) and queue.has_room and len(clients) < 60:
             clients.append(socket.create_connection(address.pair))
         assert queues.read(address) == Queue(recv_q=len(clients), send_q=100, has_room=False)
