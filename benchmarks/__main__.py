@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -105,7 +104,8 @@ def up() -> Iterator[Figure]:
     timed(TOPOLAB, "up", name, "--runtime", "compose", "--port", str(free_port()))  # builds what is missing
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder, "plan.env")
-        shutil.copy(paths.STATE / "stacks" / name / "plan.env", plan)
+        recorded = paths.STATE / "stacks" / name / "plan.env"
+        plan.write_text(recorded.read_text().replace(str(recorded), str(plan)))
         timed(TOPOLAB, "down", name)
         bare = ["docker", "compose", "--project-name", "topolab-bench", "--env-file", str(plan),
                 "--file", str(images.COMPOSE_FILE)]  # fmt: skip
