@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import tempfile
@@ -16,8 +17,11 @@ from topolab.errors import LabError
 from topolab.paths import shown
 from topolab.results import FORMAT, Comparison, NotRun, Run, to_json
 
-_RUN = TypeAdapter(Run)
-_NOT_RUN = TypeAdapter(NotRun)
+
+@functools.cache
+def _reader(kind: type[Run] | type[NotRun]) -> TypeAdapter[Run | NotRun]:
+    """Made when it is needed: building one takes as long as importing the rest of the lab."""
+    return TypeAdapter(kind)
 
 
 def schema() -> dict[str, Any]:
@@ -25,7 +29,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A topolab run",
-        **_RUN.json_schema(),
+        **_reader(Run).json_schema(),
     }
 
 
@@ -94,9 +98,7 @@ def _one(document: Any, path: Path) -> Run | NotRun:
             "Rebuild it with the version that wrote it."
         )
     try:
-        if document.get("verdict") == "NOT_RUN":
-            return _NOT_RUN.validate_python(document)
-        return _RUN.validate_python(document)
+        return _reader(NotRun if document.get("verdict") == "NOT_RUN" else Run).validate_python(document)
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])

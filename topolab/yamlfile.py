@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from topolab.errors import LabError
 from topolab.paths import shown
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, ten times as fast
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -26,7 +28,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def load(path: Path, model: type[Model]) -> Model:
     """One YAML file as one typed model, or a `LabError`."""
     try:
-        data: Any = yaml.safe_load(path.read_text())
+        data: Any = yaml.load(path.read_text(), Loader=LOADER)
     except OSError as error:
         raise LabError(f"{shown(path)}: can't be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

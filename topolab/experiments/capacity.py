@@ -18,15 +18,22 @@ from topolab.runtimes.lifecycle import temporary
 
 OnEvent = Callable[[Event], None]
 
-_OBSERVATION = TypeAdapter(Observation)
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the requests arrive, and how long the whole measurement may take."""
+    """How the requests arrive, and how long they may take to come to rest, and again to end after the release.
 
-    rate: float = 2000.0  # connections opened per second
+    1,000 per second is slow enough for the slowest server here to accept as they come (a thread or a fork for each):
+    faster, its queue overflows on the way, and the kernel's retries have to be waited for.
+    """
+
+    rate: float  # connections opened per second
     deadline_s: float = 60.0
+
+    @classmethod
+    def of(cls, requests: int) -> Pace:
+        """1,000 per second, or as many as it takes to open all within five seconds."""
+        return cls(rate=max(1000.0, requests / 5))
 
 
 def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | None = None) -> Run:
@@ -35,8 +42,8 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
     `plan` has passed `runtime.check`. Raises `LabError` when the stack or the instrument fails; then
     nothing is left running.
     """
-    pace = pace or Pace()
     requests = plan.asked.requests
+    pace = pace or Pace.of(requests)
     started, clock = time.time(), time.monotonic()
     predicted = predict(plan, requests)
     on_event({"event": "progress", "phase": "starting"})
@@ -88,6 +95,8 @@ def _arguments(plan: Plan, pace: Pace) -> list[str]:
 def _observe(events: Iterator[Event], on_event: OnEvent) -> Observation:
     for event in events:
         if event["event"] == "result":
-            return _OBSERVATION.validate_python({key: value for key, value in event.items() if key != "event"})
+            return TypeAdapter(Observation).validate_python(
+                {key: value for key, value in event.items() if key != "event"}
+            )
         on_event(event)
     raise LabError("The instrument ended without a result. Run it again.")

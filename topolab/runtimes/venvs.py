@@ -45,8 +45,8 @@ def make(server: Server, say: Say) -> Path:
         shutil.rmtree(venv, ignore_errors=True)
         _uv(server, "venv", "--quiet", "--python", sys.executable, str(venv))
         _uv(
-            server, "pip", "install", "--quiet", "--require-hashes", "--python", str(venv / "bin" / "python"),
-            "--requirements", str(server.requirements),
+            server, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes",
+            "--python", str(venv / "bin" / "python"), "--requirements", str(server.requirements),
         )  # fmt: skip
         (venv / COMPLETE).touch()
     return venv
