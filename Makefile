@@ -81,6 +81,11 @@ schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema server > topologies/server.schema.json
 	@$(TOPOLAB) schema limits > topologies/limits.schema.json
 
+reference: setup  ## Measure docs/results anew on this machine, and renew the README's table and picture
+	@rm -f docs/results/*.json
+	@TOPOLAB_RESULTS=docs/results $(TOPOLAB) compare --runtime process
+	@$(TOPOLAB) report docs/results/*.json --markdown --output docs/results --into README.md
+
 lock:  ## Renew the locked requirements, hashes and all
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.txt
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade --extra dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
@@ -89,4 +94,4 @@ lock:  ## Renew the locked requirements, hashes and all
 clean:  ## Remove .venv, the cached virtualenvs and the results (stacks must be down)
 	@rm -rf .venv .topolab/venvs results
 
-.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas lock clean
+.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas reference lock clean

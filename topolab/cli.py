@@ -211,7 +211,8 @@ def compare(
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("--output", type=click.Path(path_type=Path), default=paths.RESULTS, help="Folder for page and picture.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
-def report(runs: tuple[Path, ...], output: Path, markdown: bool) -> int:
+@click.option("--into", type=click.Path(path_type=Path), help="Put that table between the marks in a Markdown file.")
+def report(runs: tuple[Path, ...], output: Path, markdown: bool, into: Path | None) -> int:
     """Rebuild the table, the page and the picture from stored runs."""
     from topolab.reports import markdown as as_markdown
     from topolab.reports.terminal import table
@@ -221,6 +222,9 @@ def report(runs: tuple[Path, ...], output: Path, markdown: bool) -> int:
         click.echo(as_markdown.table(comparison), nl=False)
     else:
         out.print(table(comparison))
+    if into:
+        store.replace_text(into, lambda text: as_markdown.insert(text, comparison))
+        say(f"wrote the table into {paths.shown(into)}")
     if comparison.runs:
         _write_report(comparison, output)
     return _status(comparison)

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,15 @@ def write_text(path: Path, text: str) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+
+def replace_text(path: Path, change: Callable[[str], str]) -> None:
+    """Rewrites a file with what `change` makes of its text."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise LabError(f"{shown(path)}: can't be read: {error.strerror}.") from error
+    write_text(path, change(text))
 
 
 @contextlib.contextmanager

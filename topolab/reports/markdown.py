@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+from topolab.errors import LabError
 from topolab.ledger import Ledger
 from topolab.reports import words
 from topolab.results import Comparison, NotRun, Run
+
+BEGIN, END = "<!-- topolab -->", "<!-- /topolab -->"
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
@@ -27,6 +30,15 @@ def table(comparison: Comparison) -> str:
     if findings or missing:
         blocks.append("\n".join(findings + missing))
     return "\n\n".join(blocks) + "\n"
+
+
+def insert(document: str, comparison: Comparison) -> str:
+    """A Markdown document with the table between its marks, `<!-- topolab -->` and `<!-- /topolab -->`."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise LabError(f"The document has no place for the table. Write {BEGIN} and {END} on lines of their own.")
+    return f"{before}{begin}\n{table(comparison)}{end}{after}"
 
 
 def _row(run: Run, comparison: Comparison) -> list[str]:
