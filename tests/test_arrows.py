@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "runtimes": KNOWLEDGE | {"host", "packages", "store"},
     "experiments": KNOWLEDGE | {"model", "findings", "host", "runtimes"},
     "show": KNOWLEDGE | {"model", "store", "runtimes"},
+    "options": KNOWLEDGE,
     "cli": {"*"},
 }
 

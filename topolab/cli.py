@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -20,7 +20,7 @@ from topolab import paths, show, store
 from topolab.errors import LabError
 from topolab.experiments.capacity import capacity as measure_capacity
 from topolab.experiments.compare import compare as measure_all
-from topolab.plan import Plan, resolve
+from topolab.options import Wanted, json_option, plan_options, run_options
 from topolab.results import Comparison, NotRun, Run, to_json
 from topolab.runtimes import lifecycle, state
 from topolab.runtimes.base import Event, Runtime
@@ -31,8 +31,6 @@ DONE, SUSPECT, COULD_NOT = 0, 1, 2
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def main() -> NoReturn:
@@ -66,34 +64,6 @@ def say(line: str) -> None:
     err.print(line, markup=False, soft_wrap=True)
 
 
-def plan_options(command: Command) -> Command:
-    """The options that every verb about plans shares."""
-    for option in (
-        click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Override a setting or a limit."),
-        click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
-        click.option(
-            "--requests", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="How many requests."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def runtime_option(command: Command) -> Command:
-    """`--runtime`, for the verbs that start something."""
-    return click.option(
-        "--runtime",
-        "runtime_name",
-        type=click.Choice(["process", "compose", "auto"]),
-        default="auto",
-        show_default=True,
-        help="Local processes, containers, or containers where an engine answers.",
-    )(command)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, nothing else.")
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="topolab")
 def cli() -> None:
@@ -120,9 +90,9 @@ def list_(as_json: bool) -> None:
 @click.argument("topology")
 @plan_options
 @json_option
-def show_(topology: str, sets: tuple[str, ...], limits_name: str, requests: int, as_json: bool) -> None:
+def show_(topology: str, wanted: Wanted, as_json: bool) -> None:
     """Show a topology's plan and its predicted ledger; start nothing."""
-    plan = resolve(Catalog(), topology, sets=sets, limits_name=limits_name, requests=requests)
+    plan = wanted.plan(topology)
     if as_json:
         click.echo(json.dumps(show.as_json(plan), indent=1))
     else:
@@ -131,23 +101,14 @@ def show_(topology: str, sets: tuple[str, ...], limits_name: str, requests: int,
 
 @cli.command()
 @click.argument("topologies", nargs=-1, required=True, metavar="TOPOLOGY...")
-@runtime_option
-@plan_options
+@run_options
 @json_option
-def capacity(
-    topologies: tuple[str, ...],
-    runtime_name: str,
-    sets: tuple[str, ...],
-    limits_name: str,
-    requests: int,
-    as_json: bool,
-) -> int:
+def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
     """Measure where N requests stand, in a stack of its own that is gone afterwards."""
     from topolab.reports.terminal import Progress, ledger
 
-    runtime = _runtime(runtime_name)
-    plans = _plans(topologies, sets, limits_name, requests)
-    checked = [runtime.check(plan) for plan in plans]
+    runtime = _runtime(wanted)
+    checked = [runtime.check(plan) for plan in wanted.plans(topologies)]
     runtime.prepare(checked, say)
     runs = []
     storing = _Storing()
@@ -169,22 +130,14 @@ def capacity(
 
 @cli.command()
 @click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
-@runtime_option
-@plan_options
+@run_options
 @json_option
-def compare(
-    topologies: tuple[str, ...],
-    runtime_name: str,
-    sets: tuple[str, ...],
-    limits_name: str,
-    requests: int,
-    as_json: bool,
-) -> int:
+def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
     """Measure several topologies (without names: all), print the table, write the report."""
     from topolab.reports.terminal import Progress, table
 
-    runtime = _runtime(runtime_name)
-    plans = _plans(topologies or Catalog().names, sets, limits_name, requests)
+    runtime = _runtime(wanted)
+    plans = wanted.plans(topologies or Catalog().names)
     results: list[Run | NotRun] = []
     storing = _Storing()
     with Progress(err) as progress:
@@ -232,14 +185,12 @@ def report(runs: tuple[Path, ...], output: Path, markdown: bool, into: Path | No
 
 @cli.command()
 @click.argument("topology")
-@runtime_option
-@plan_options
+@run_options
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1.")
-def up(topology: str, runtime_name: str, sets: tuple[str, ...], limits_name: str, requests: int, port: int) -> None:
+def up(topology: str, wanted: Wanted, port: int) -> None:
     """Bring a topology up and leave it running."""
-    runtime = _runtime(runtime_name)
-    [plan] = _plans([topology], sets, limits_name, requests)
-    plan = runtime.check(plan)
+    runtime = _runtime(wanted)
+    plan = runtime.check(wanted.plan(topology))
     runtime.prepare([plan], say)
     record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)
     already = "" if started else "already "
@@ -305,17 +256,12 @@ def setup() -> None:
     packages.setup(Catalog().servers(), say)
 
 
-def _runtime(name: str) -> Runtime:
-    runtime, why = choose(name)
+def _runtime(wanted: Wanted) -> Runtime:
+    runtime, why = choose(wanted.runtime_name)
     if why:
         say(why)
     lifecycle.sweep(RUNTIMES, say)
     return runtime
-
-
-def _plans(names: Sequence[str], sets: tuple[str, ...], limits_name: str, requests: int) -> list[Plan]:
-    catalog = Catalog()
-    return [resolve(catalog, name, sets=sets, limits_name=limits_name, requests=requests) for name in names]
 
 
 def _into(progress: Any) -> Callable[[Event], None]:

@@ -16,7 +16,7 @@ from topolab.runtimes import engine, images, state
 from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
-from topolab.runtimes.ports import free_port, require_free
+from topolab.runtimes.ports import choose
 from topolab.store import write_text
 
 START_S = 60
@@ -45,10 +45,7 @@ class ComposeRuntime:
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         """`docker compose up --wait`; returns when the published port answers /healthz."""
-        if port is None:
-            port = free_port()
-        else:
-            require_free(port)
+        port = choose(port)
         self.prepare([plan], lambda _: None)
         directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
         bind = _bind(plan)

@@ -18,6 +18,14 @@ def free_port() -> int:
         return port
 
 
+def choose(port: int | None) -> int:
+    """The port that was asked for, if it is free; any free one for None."""
+    if port is None:
+        return free_port()
+    require_free(port)
+    return port
+
+
 def require_free(port: int) -> None:
     """A `LabError` that names who has the port, and what to type instead."""
     with socket.socket() as probe:

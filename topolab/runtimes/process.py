@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from topolab import host, packages, paths
+from topolab import packages, paths
 from topolab.errors import LabError, NotRunnable
 from topolab.plan import Plan
-from topolab.runtimes import state, venvs
+from topolab.runtimes import leftovers, reachable, state, venvs
 from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
 from topolab.runtimes.follow import show
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
-from topolab.runtimes.ports import free_port, require_free
+from topolab.runtimes.ports import choose, free_port
 from topolab.server import Server
 from topolab.store import write_text
 
@@ -46,7 +41,7 @@ class ProcessRuntime:
             raise NotRunnable(
                 f"{plan.name} needs {server.program}, which is not installed.", remedy=_how_to_install(server)
             )
-        return _with_limits_of_this_host(plan)
+        return reachable.on_this_machine(plan)
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:
         """Every server's virtualenv, several at a time."""
@@ -62,10 +57,7 @@ class ProcessRuntime:
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         """Starts the services under a supervisor; returns when the outer one answers /healthz."""
-        if port is None:
-            port = free_port()
-        else:
-            require_free(port)
+        port = choose(port)
         self.prepare([plan], lambda _: None)
         directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
         run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
@@ -90,14 +82,13 @@ class ProcessRuntime:
     def stop(self, name: str) -> None:
         """Ends what the record and the processes' own environment say belongs to the stack."""
         directory = state.directory(name)
-        supervisor = _supervisor_of(directory)
+        supervisor = leftovers.supervisor_of(directory)
         if supervisor:
             supervisor.terminate()
-            _wait_gone([supervisor], STOP_S)
-        rest = _processes_of(directory)
-        for process in rest:
-            _signal(process, signal.SIGKILL)
-        _wait_gone(rest, STOP_S)
+            leftovers.wait_gone([supervisor], STOP_S)
+        rest = leftovers.processes_of(directory)
+        leftovers.kill(rest)
+        leftovers.wait_gone(rest, STOP_S)
         link = directory / "run"
         if link.is_symlink():
             shutil.rmtree(link.readlink(), ignore_errors=True)
@@ -108,7 +99,7 @@ class ProcessRuntime:
         directory = state.directory(name)
         spec = json.loads((directory / "services.json").read_text()) if (directory / "services.json").exists() else {}
         services = [service["name"] for service in spec.get("services", [])]
-        if _supervisor_of(directory):
+        if leftovers.supervisor_of(directory):
             return dict.fromkeys(services, "running")
         return dict.fromkeys(services or ["app"], _how_it_ended(directory) or "its supervisor was killed")
 
@@ -189,96 +180,16 @@ def _environment(server: Server, directory: Path, variables: dict[str, str]) -> 
         "PYTHONPATH": str(paths.HOME),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "TOPOLAB_STACK": str(directory),  # by this the processes are found again when everything else is lost
+        leftovers.MARK: str(directory),  # by this the processes are found again when everything else is lost
     }
     if server.requirements.exists():
         environment["VENV"] = str(venvs.location(server))
     return environment
 
 
-def _with_limits_of_this_host(plan: Plan) -> Plan:
-    asked = plan.limits.get("nofile")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if asked is not None and asked > hard and not _may_raise(asked):
-        raise LabError(
-            f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
-            f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
-        )
-    if "nproc" in plan.limits and os.geteuid() == 0:
-        raise LabError(
-            f"limit nproc={plan.limits['nproc']} has no effect on root: the kernel exempts it. Run as another user, "
-            "or use --runtime compose, where servers run as uid 10001."
-        )
-    if "pids" in plan.limits:
-        raise LabError(
-            f"limit pids={plan.limits['pids']} is a container's limit: the process runtime has none. "
-            "Use --runtime compose, or nproc."
-        )
-    machine = host.somaxconn()
-    asked_somaxconn = plan.asked.limits.get("somaxconn", machine)
-    if asked_somaxconn != machine:
-        raise LabError(
-            f"limit somaxconn={asked_somaxconn}: the process runtime shares this machine's network namespace, where "
-            f"it is {machine}, and leaves that as it is. Use --runtime compose, where a stack has its own."
-        )
-    return plan.with_limits(somaxconn=machine)
-
-
-def _may_raise(nofile: int) -> bool:
-    """Asks the kernel, in a process that ends at once."""
-    result = subprocess.run(["prlimit", f"--nofile={nofile}:{nofile}", "true"], capture_output=True, check=False)
-    return result.returncode == 0
-
-
 def _how_to_install(server: Server) -> str:
     package = server.packages.get("debian", server.program)
     return f"On Debian and Ubuntu: `sudo apt-get install {package}` (or `sudo make setup`); or use --runtime compose."
-
-
-def _supervisor_of(directory: Path) -> psutil.Process | None:
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if command[-2:] == ["topolab.runtimes.supervisor", str(directory)]:
-            return process
-    return None
-
-
-def _processes_of(directory: Path) -> list[psutil.Process]:
-    """Every process that carries the stack's mark in its environment."""
-    mark = str(directory)
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("TOPOLAB_STACK") == mark:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-    return found
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _wait_gone(processes: Sequence[psutil.Process], seconds: float) -> None:
-    """Until all have ended (one that its parent has not reaped yet has); after that time, kills the rest."""
-    deadline = time.monotonic() + seconds
-    while left := [process for process in processes if _runs(process)]:
-        if time.monotonic() > deadline:
-            for process in left:
-                _signal(process, signal.SIGKILL)
-            return
-        time.sleep(0.01)
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _how_it_ended(directory: Path) -> str | None:

@@ -1,0 +1,73 @@
+"""The options that the verbs share, and what they add up to."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from topolab.plan import Plan, resolve
+from topolab.topology import Catalog
+
+Verb = Callable[..., Any]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, nothing else.")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, but for the topologies' names."""
+
+    sets: tuple[str, ...]
+    limits_name: str
+    requests: int
+    runtime_name: str = "auto"
+
+    def plan(self, name: str) -> Plan:
+        """That topology with what was asked for. Raises `LabError` where it does not fit."""
+        return resolve(Catalog(), name, sets=self.sets, limits_name=self.limits_name, requests=self.requests)
+
+    def plans(self, names: Sequence[str]) -> list[Plan]:
+        return [self.plan(name) for name in names]
+
+
+def plan_options(verb: Verb) -> Verb:
+    """--set, --limits and --requests, for verbs about plans."""
+    return _gathered(
+        verb,
+        click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Override a setting or a limit."),
+        click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
+        click.option(
+            "--requests", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="How many requests."
+        ),
+    )
+
+
+def run_options(verb: Verb) -> Verb:
+    """The same and --runtime, for verbs that start something."""
+    runtime = click.option(
+        "--runtime",
+        "runtime_name",
+        type=click.Choice(["process", "compose", "auto"]),
+        default="auto",
+        show_default=True,
+        help="Local processes, containers, or containers where an engine answers.",
+    )
+    return runtime(plan_options(verb))
+
+
+def _gathered(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:
+    """The verb with these options, which it gets as one `wanted`."""
+
+    @functools.wraps(verb)
+    def with_wanted(**values: Any) -> Any:
+        mine = {name: values.pop(name) for name in Wanted.__slots__ if name in values}
+        return verb(wanted=Wanted(**mine), **values)
+
+    gathered: Verb = with_wanted
+    for option in reversed(options):
+        gathered = option(gathered)
+    return gathered

@@ -1,0 +1,49 @@
+"""Which limits local processes can have on this machine: found out before anything starts."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+
+from topolab import host
+from topolab.errors import LabError
+from topolab.plan import Plan
+
+
+def on_this_machine(plan: Plan) -> Plan:
+    """The plan with what the machine itself fixes filled in (somaxconn).
+
+    A limit that can't be had here is a `LabError` that says what can, or which runtime could.
+    """
+    asked = plan.limits.get("nofile")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if asked is not None and asked > hard and not _may_raise(asked):
+        raise LabError(
+            f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
+            f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
+        )
+    if "nproc" in plan.limits and os.geteuid() == 0:
+        raise LabError(
+            f"limit nproc={plan.limits['nproc']} has no effect on root: the kernel exempts it. Run as another user, "
+            "or use --runtime compose, where servers run as uid 10001."
+        )
+    if "pids" in plan.limits:
+        raise LabError(
+            f"limit pids={plan.limits['pids']} is a container's limit: the process runtime has none. "
+            "Use --runtime compose, or nproc."
+        )
+    machine = host.somaxconn()
+    asked_somaxconn = plan.asked.limits.get("somaxconn", machine)
+    if asked_somaxconn != machine:
+        raise LabError(
+            f"limit somaxconn={asked_somaxconn}: the process runtime shares this machine's network namespace, where "
+            f"it is {machine}, and leaves that as it is. Use --runtime compose, where a stack has its own."
+        )
+    return plan.with_limits(somaxconn=machine)
+
+
+def _may_raise(nofile: int) -> bool:
+    """Asks the kernel, in a process that ends at once."""
+    result = subprocess.run(["prlimit", f"--nofile={nofile}:{nofile}", "true"], capture_output=True, check=False)
+    return result.returncode == 0
