@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from topolab.errors import LabError
-from topolab.model import lines, predict
+from topolab.ledger import Spot
+from topolab.model import independent, lines, predict
 from topolab.plan import resolve
 from topolab.results import Prediction
 from topolab.topology import Catalog
@@ -120,6 +122,29 @@ def test_lines_are_in_the_order_in_which_they_bind(catalog: Catalog) -> None:
     """The limits on handlers come with the number of requests at which each binds, the first at the front."""
     found = lines(resolve(catalog, "gunicorn-gthread", sets=["workers=2", "threads=10"]), 1000)
     assert [(line.bound_by, line.at) for line in found][:2] == [("threads", 20), ("worker_connections", 2000)]
+
+
+def test_bounds_of_independent_listeners_are_those_of_every_possible_share() -> None:
+    """For small numbers, the bounds are exactly the extremes over all ways in which requests can come to listeners."""
+    handler: Spot = ("app", "handler")
+    waiting: Spot = ("app", "waiting")
+    queue: Spot = ("app", "accept_queue")
+    outside: Spot = ("client", "unanswered")
+    for listeners, (h, w, k), requests in itertools.product(
+        (2, 3), ((1, 0, 2), (2, 1, 1), (1, 2, 3), (3, 0, 1)), range(1, 16)
+    ):
+        shares = [share for share in itertools.product(range(requests + 1), repeat=listeners) if sum(share) == requests]
+        extremes = {}
+        for spot, low, high in (
+            (handler, 0, h), (waiting, h, h + w), (queue, h + w, h + w + k), (outside, h + w + k, requests),
+        ):  # fmt: skip
+            totals = [sum(max(0, min(n, high) - low) for n in share) for share in shares]
+            if min(totals) < max(totals):
+                extremes[spot] = (min(totals), max(totals))
+        rooms: list[tuple[Spot, float]] = [
+            (handler, h * listeners), (waiting, w * listeners), (queue, k * listeners),
+        ]  # fmt: skip
+        assert independent(requests, listeners, rooms, outside) == extremes, (listeners, h, w, k, requests)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from topolab.expressions import count, evaluate
@@ -17,6 +17,10 @@ from topolab.plan import Plan
 from topolab.results import Prediction
 from topolab.server import AcceptQueue, Capacity, Randomness, Term
 from topolab.topology import Service
+
+HASHED = (
+    "Each listener of this server has its own share of every place; the kernel's hash picks one for each connection."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,14 @@ def predict(plan: Plan, requests: int) -> Prediction:
             bounds["app", "handler"] = (least, handled)
             bounds["app", "waiting"] = (waiting, waiting + handled - least)
             because = variant.random.because
+        if (listeners := int(_count(plan, plan.app, variant.independent, "independent", requests))) > 1:
+            rooms: list[tuple[Spot, float]] = [
+                (("app", "handler"), handler.at),
+                (("app", "waiting"), waiting_room),
+                (("app", "accept_queue"), queue),
+            ]
+            bounds |= independent(arriving, listeners, rooms, overflow)
+            because = because or HASHED
         if rest and handler.term.races:
             # Any of the rest may end there, first those that found no room, then those in the queue. That the queue is
             # full as long as anybody is outside is not lost: the census waits for it (a free place is not at rest).
@@ -88,6 +100,28 @@ def predict(plan: Plan, requests: int) -> Prediction:
         if counts[spot] or spot in bounds
     ).places
     return Prediction(places, bound_by=bound, next_limit=next(behind, None), because=because)
+
+
+def independent(
+    arriving: int, listeners: int, rooms: Sequence[tuple[Spot, float]], overflow: Spot
+) -> dict[Spot, tuple[int, int]]:
+    """Bounds where N requests come to L listeners in any way at all, each filling its own rooms in the same order.
+
+    A room of one listener holds the requests after its first `a` and up to its `b`-th. It is emptiest when as many
+    listeners as possible are left at `a`, or when all requests come to one; fullest when listener after listener is
+    filled to `b`.
+    """
+    bounds: dict[Spot, tuple[int, int]] = {}
+    a = 0.0
+    for spot, room in [*rooms, (overflow, math.inf)]:
+        b = a + room / listeners
+        full, left = divmod(arriving, min(b, arriving + 1))
+        most = room if full >= listeners else (full * (b - a) if full else 0) + max(0, left - a)
+        least = min(max(0, arriving - listeners * a), b - a)
+        if least < most:
+            bounds[spot] = (int(least), int(most))
+        a = b
+    return bounds
 
 
 def _admitted(plan: Plan, requests: int, *, app_holds: float) -> int:

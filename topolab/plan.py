@@ -9,7 +9,7 @@ from typing import Any
 from topolab.errors import LabError
 from topolab.expressions import UNLIMITED, count
 from topolab.limits import LIMITS
-from topolab.results import Asked, SettingValue
+from topolab.results import Asked, Route, SettingValue
 from topolab.settings import Setting
 from topolab.topology import Catalog, Listen, Service, Topology
 from topolab.yamlfile import nearest
@@ -47,7 +47,15 @@ class Plan:
     def names(self, service: Service, *, requests: int = 0) -> dict[str, Any]:
         """What the formulas of that service's server may use."""
         limits = {limit: self.limits.get(limit, UNLIMITED) for limit in LIMITS}
-        return {**self.settings[service.name], **limits, "requests": requests}
+        return {**self.settings[service.name], **limits, "requests": requests, "route": self.asked.route}
+
+    def cautions(self) -> list[str]:
+        """Settings that do nothing or kill their server, by name."""
+        return [
+            f"{service.name}: {message}"
+            for service in self.topology.services
+            for message in service.server.cautions(self.names(service))
+        ]
 
     def processes(self) -> int:
         """How many processes serve requests, as far as the app server's settings say."""
@@ -76,7 +84,13 @@ class Plan:
 
 
 def resolve(
-    catalog: Catalog, name: str, *, sets: Sequence[str] = (), limits_name: str = "default", requests: int = 1000
+    catalog: Catalog,
+    name: str,
+    *,
+    sets: Sequence[str] = (),
+    limits_name: str = "default",
+    requests: int = 1000,
+    route: Route = "gate",
 ) -> Plan:
     """A topology, a limit set and `NAME=VALUE` overrides as a plan, everything checked.
 
@@ -109,7 +123,7 @@ def resolve(
             value_parsed = setting.parsed(value, where=f"--set {key}")
             settings[service][setting_name] = value_parsed
             asked_settings[f"{service}.{setting_name}"] = value_parsed
-    asked = Asked(requests=requests, settings=asked_settings, limits=asked_limits, limits_name=limits_name)
+    asked = Asked(requests=requests, settings=asked_settings, limits=asked_limits, limits_name=limits_name, route=route)
     return Plan(topology, settings, limits, asked)
 
 

@@ -15,6 +15,7 @@ FORMAT = 1
 
 Verdict = Literal["VALID", "SUSPECT"]
 SettingValue = int | bool | str
+Route = Literal["gate", "sleep", "async"]  # how a held view waits: at the gate, asleep, or at the gate as `async def`
 FindingCode = Literal[
     "unbalanced",
     "queue_mismatch",
@@ -107,6 +108,7 @@ class Asked:
     settings: dict[str, SettingValue]
     limits: dict[str, int]
     limits_name: str = "default"
+    route: Route = "gate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,14 +44,26 @@ class Randomness(Strict):
     because: str
 
 
+class Caution(Strict):
+    """A setting that does nothing, or that kills the server: said by name before anything starts."""
+
+    when: str | bool = True
+    message: str
+
+
 class Capacity(Strict):
-    """How many requests stand where. The first variant whose `when` holds is the one that counts."""
+    """How many requests stand where. The first variant whose `when` holds is the one that counts.
+
+    `independent`: listeners that share nothing (SO_REUSEPORT). Each has an even part of all rooms, and a queue of
+    its own; which one a connection comes to is the kernel's hash.
+    """
 
     when: str | bool = True
     handler: tuple[Term, ...] = Field(min_length=1)
     waiting: tuple[Term, ...] = ()
     accept_queue: AcceptQueue
     overflow: Place = "unanswered"
+    independent: str | int = 1
     random: Randomness | None = None
 
 
@@ -79,6 +91,7 @@ class Server(Strict):
     processes: str | int = 1  # formula: processes that serve requests; readiness waits for all of them
     capacity: tuple[Capacity, ...] = ()
     front: Front | None = None
+    warnings: tuple[Caution, ...] = ()
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -96,14 +109,17 @@ class Server(Strict):
         """How errors name it."""
         return f"topologies/servers/{self.server}/server.yaml"
 
+    def cautions(self, names: Mapping[str, Any]) -> list[str]:
+        """What to say about these settings before anything starts."""
+        return [
+            caution.message
+            for index, caution in enumerate(self.warnings)
+            if evaluate(caution.when, names, where=f"{self.where}: warnings.{index}.when")
+        ]
+
     def variant(self, names: Mapping[str, Any]) -> Capacity:
         """The capacity variant for these settings."""
         for index, variant in enumerate(self.capacity):
             if evaluate(variant.when, names, where=f"{self.where}: capacity.{index}.when"):
                 return variant
         raise LabError(f"{self.where}: no capacity variant has a `when` that holds for {dict(names)}.")
-
-
-def settings_of(servers: Iterable[Server]) -> set[str]:
-    """All setting names of some servers."""
-    return {name for server in servers for name in server.settings}
