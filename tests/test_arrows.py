@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "settings": {"errors", "results"},
     "yamlfile": {"errors", "paths"},
     "server": {"errors", "expressions", "ledger", "settings"},
-    "limits": {"errors", "paths", "settings", "yamlfile"},
+    "limits": {"errors", "paths", "results", "settings", "yamlfile"},
     "topology": KNOWLEDGE - {"plan"},
     "plan": KNOWLEDGE,
     "model": KNOWLEDGE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from topolab.errors import LabError
 from topolab.experiments.capacity import capacity as measure_capacity
 from topolab.experiments.compare import compare as measure_all
 from topolab.options import Wanted, json_option, plan_options, run_options
+from topolab.plan import Plan
 from topolab.results import Comparison, NotRun, Run, to_json
 from topolab.runtimes import lifecycle, state
 from topolab.runtimes.base import Event, Runtime
@@ -93,6 +94,7 @@ def list_(as_json: bool) -> None:
 def show_(topology: str, wanted: Wanted, as_json: bool) -> None:
     """Show a topology's plan and its predicted ledger; start nothing."""
     plan = wanted.plan(topology)
+    _caution([plan])
     if as_json:
         click.echo(json.dumps(show.as_json(plan), indent=1))
     else:
@@ -109,6 +111,7 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
 
     runtime = _runtime(wanted)
     checked = [runtime.check(plan) for plan in wanted.plans(topologies)]
+    _caution(checked)
     runtime.prepare(checked, say)
     runs = []
     storing = _Storing()
@@ -138,6 +141,7 @@ def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
 
     runtime = _runtime(wanted)
     plans = wanted.plans(topologies or Catalog().names)
+    _caution(plans)
     results: list[Run | NotRun] = []
     storing = _Storing()
     with Progress(err) as progress:
@@ -191,6 +195,7 @@ def up(topology: str, wanted: Wanted, port: int) -> None:
     """Bring a topology up and leave it running."""
     runtime = _runtime(wanted)
     plan = runtime.check(wanted.plan(topology))
+    _caution([plan])
     runtime.prepare([plan], say)
     record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)
     already = "" if started else "already "
@@ -262,6 +267,13 @@ def _runtime(wanted: Wanted) -> Runtime:
         say(why)
     lifecycle.sweep(RUNTIMES, say)
     return runtime
+
+
+def _caution(plans: Sequence[Plan]) -> None:
+    """Says which settings do nothing, or kill their server."""
+    for plan in plans:
+        for caution in plan.cautions():
+            say(f"{plan.name}: {caution}")
 
 
 def _into(progress: Any) -> Callable[[Event], None]:

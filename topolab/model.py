@@ -154,7 +154,7 @@ def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> i
     One more than the backlog because sk_acceptq_is_full() tests `>`, not `>=` (Linux include/net/sock.h).
     """
     backlog = _count(plan, service, queue.backlog, "accept_queue.backlog", requests)
-    somaxconn = plan.limits.get("somaxconn", math.inf)
+    somaxconn = plan.names(service)["somaxconn"]
     queues = _count(plan, service, queue.queues, "accept_queue.queues", requests)
     return int(min(requests, (min(backlog, somaxconn) + 1) * queues))
 

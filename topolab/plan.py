@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,8 +25,9 @@ class Plan:
 
     topology: Topology
     settings: Mapping[str, Mapping[str, SettingValue]]  # by service
-    limits: Mapping[str, int]
+    limits: Mapping[str, SettingValue]
     asked: Asked
+    demanded: frozenset[str] = frozenset()  # limits that were asked for, by name or by a set other than the default
 
     @property
     def name(self) -> str:
@@ -47,7 +49,8 @@ class Plan:
     def names(self, service: Service, *, requests: int = 0) -> dict[str, Any]:
         """What the formulas of that service's server may use."""
         limits = {limit: self.limits.get(limit, UNLIMITED) for limit in LIMITS}
-        return {**self.settings[service.name], **limits, "requests": requests, "route": self.asked.route}
+        common = {"requests": requests, "route": self.asked.route, "cpus": os.cpu_count() or 1}
+        return {**self.settings[service.name], **limits, **common}
 
     def cautions(self) -> list[str]:
         """Settings that do nothing or kill their server, by name."""
@@ -78,7 +81,7 @@ class Plan:
             environment[limit.upper()] = str(self.limits.get(limit, ""))
         return environment
 
-    def with_limits(self, **limits: int) -> Plan:
+    def with_limits(self, limits: Mapping[str, SettingValue]) -> Plan:
         """The same plan with limits that the host itself fixes filled in."""
         return replace(self, limits={**self.limits, **limits})
 
@@ -106,15 +109,14 @@ def resolve(
     }
     limits = catalog.limit_sets.values(limits_name)
     asked_settings: dict[str, SettingValue] = {}
-    asked_limits: dict[str, int] = {}
+    default = catalog.limit_sets.values("default")
+    asked_limits: dict[str, SettingValue] = {}
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise LabError(f'--set "{text}" is not NAME=VALUE. Write, for instance, --set {_example(topology)}.')
         if key in LIMITS:
-            parsed = LIMITS[key].parsed(value, where=f"--set {key}")
-            assert isinstance(parsed, int)
-            limits[key] = asked_limits[key] = parsed
+            limits[key] = asked_limits[key] = LIMITS[key].parsed(value, where=f"--set {key}")
         elif key == "listen" or key == "app.listen":
             topology = _listening(topology, value)
             asked_settings["app.listen"] = value
@@ -124,7 +126,8 @@ def resolve(
             settings[service][setting_name] = value_parsed
             asked_settings[f"{service}.{setting_name}"] = value_parsed
     asked = Asked(requests=requests, settings=asked_settings, limits=asked_limits, limits_name=limits_name, route=route)
-    return Plan(topology, settings, limits, asked)
+    demanded = frozenset(asked_limits) | {limit for limit in limits if limits[limit] != default.get(limit)}
+    return Plan(topology, settings, limits, asked, demanded)
 
 
 def _listening(topology: Topology, value: str) -> Topology:

@@ -106,7 +106,7 @@ class Asked:
 
     requests: int
     settings: dict[str, SettingValue]
-    limits: dict[str, int]
+    limits: dict[str, SettingValue]
     limits_name: str = "default"
     route: Route = "gate"
 

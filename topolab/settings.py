@@ -21,7 +21,7 @@ class Strict(BaseModel):
 class Setting(Strict):
     """A setting as server.yaml describes it."""
 
-    type: Literal["int", "bool", "choice", "str"]
+    type: Literal["int", "bool", "choice", "str", "range"]
     default: SettingValue
     min: int | None = None
     max: int | None = None
@@ -44,6 +44,8 @@ class Setting(Strict):
             return "true or false"
         if self.type == "str":
             return "a text"
+        if self.type == "range":
+            return f'two whole numbers of {self.min} to {self.max}, the lower first: "{self.default}"'
         if self.min is not None and self.max is not None:
             return f"a whole number, {self.min} to {self.max}"
         if self.min is not None:
@@ -57,11 +59,19 @@ class Setting(Strict):
             "bool": isinstance(value, bool),
             "choice": value in self.choices,
             "str": isinstance(value, str) and value.isprintable(),  # an environment file holds one line each
+            "range": self._is_range(value),
         }[self.type]
         if fits and self.type == "int":
             assert isinstance(value, int)
             fits = (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
         return None if fits else f"Write {self.expected()}."
+
+    def _is_range(self, value: object) -> bool:
+        parts = value.split() if isinstance(value, str) else []
+        if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+            return False
+        low, high = int(parts[0]), int(parts[1])
+        return (self.min or 0) <= low < high <= (self.max or high)
 
     def checked(self, value: object, *, where: str) -> SettingValue:
         """The value, or a `LabError` that names the place (`where`), the value and what to write."""

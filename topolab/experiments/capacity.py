@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -77,12 +78,14 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
 def command(plan: Plan, runtime: str) -> str:
     """What to type to measure this plan again."""
     asked = plan.asked
-    words = ["topolab capacity", plan.name, "--runtime", runtime, "--requests", str(asked.requests)]
+    words = ["topolab", "capacity", plan.name, "--runtime", runtime, "--requests", str(asked.requests)]
     if asked.limits_name != "default":
         words += ["--limits", asked.limits_name]
+    if asked.route != "gate":
+        words += ["--route", asked.route]
     for name, value in {**asked.settings, **asked.limits}.items():
         words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _arguments(plan: Plan, pace: Pace) -> list[str]:

@@ -33,7 +33,7 @@ class ComposeRuntime:
         """Limits that the engine can't grant are refused; a stack has its own somaxconn, so any will do."""
         highest = engine.highest_nofile()
         asked = plan.limits.get("nofile")
-        if asked is not None and highest is not None and asked > highest:
+        if isinstance(asked, int) and highest is not None and asked > highest:
             raise LabError(
                 f"limit nofile={asked} is not reachable here: the engine's own hard limit is {highest} and it may not "
                 f"raise it. Write --set nofile={highest}, or raise the engine's (LimitNOFILE= of docker.service)."

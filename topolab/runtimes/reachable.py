@@ -6,8 +6,8 @@ import os
 import resource
 import subprocess
 
-from topolab import host
 from topolab.errors import LabError
+from topolab.limits import LIMITS
 from topolab.plan import Plan
 
 
@@ -18,7 +18,7 @@ def on_this_machine(plan: Plan) -> Plan:
     """
     asked = plan.limits.get("nofile")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if asked is not None and asked > hard and not _may_raise(asked):
+    if isinstance(asked, int) and asked > hard and not _may_raise(asked):
         raise LabError(
             f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
             f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
@@ -33,14 +33,14 @@ def on_this_machine(plan: Plan) -> Plan:
             f"limit pids={plan.limits['pids']} is a container's limit: the process runtime has none. "
             "Use --runtime compose, or nproc."
         )
-    machine = host.somaxconn()
-    asked_somaxconn = plan.asked.limits.get("somaxconn", machine)
-    if asked_somaxconn != machine:
-        raise LabError(
-            f"limit somaxconn={asked_somaxconn}: the process runtime shares this machine's network namespace, where "
-            f"it is {machine}, and leaves that as it is. Use --runtime compose, where a stack has its own."
-        )
-    return plan.with_limits(somaxconn=machine)
+    own = {name: limit.here for name, limit in LIMITS.items() if limit.here is not None}
+    for name, here in own.items():
+        if name in plan.demanded and plan.limits[name] != here:
+            raise LabError(
+                f"limit {name}={plan.limits[name]}: the process runtime shares this machine's network namespace, where "
+                f"it is {here}, and leaves that as it is. Use --runtime compose, where a stack has its own."
+            )
+    return plan.with_limits(own)
 
 
 def _may_raise(nofile: int) -> bool:
