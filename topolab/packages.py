@@ -23,8 +23,17 @@ def find(program: str) -> str | None:
 
 
 def missing(servers: Sequence[Server]) -> list[Server]:
-    """Servers whose program is not on this machine."""
-    return [server for server in servers if server.program and not find(server.program)]
+    """Servers whose program, or a file of it, is not on this machine."""
+    return [
+        server
+        for server in servers
+        if (server.program and not find(server.program)) or not all(Path(file).exists() for file in server.files)
+    ]
+
+
+def of_debian(server: Server) -> list[str]:
+    """The Debian packages that a server needs where it runs."""
+    return server.packages.get("debian", server.program or "").split()
 
 
 def is_debian_like() -> bool:
@@ -40,7 +49,7 @@ def setup(servers: Sequence[Server], say: Say) -> None:
     wanted = missing(servers)
     if not wanted:
         return
-    packages = [server.packages.get("debian", server.program or server.server) for server in wanted]
+    packages = sorted({package for server in wanted for package in of_debian(server)})
     if is_debian_like() and os.geteuid() == 0:
         install(wanted, packages, say)
         return

@@ -42,6 +42,11 @@ class Plan:
         return self.topology.services[1] if len(self.topology.services) > 1 else None
 
     @property
+    def programs(self) -> tuple[Service, ...]:
+        """The services that are programs of their own, as a runtime starts them."""
+        return tuple(service for service in self.topology.services if not service.server.inside)
+
+    @property
     def listen(self) -> Listen:
         """How the app server listens."""
         return self.topology.listen

@@ -93,7 +93,7 @@ class ComposeRuntime:
 
     def logs(self, name: str, *, follow: bool) -> int:
         arguments = ["logs", "--no-color", *(["--follow"] if follow else []), "app"]
-        if "FRONT_SERVER" in _plan_of(name):
+        if "FRONT_IMAGE" in _plan_of(name):
             arguments.append("front")
         return subprocess.run(["docker", *_words(name), *arguments], env=engine.environment(), check=False).returncode
 
@@ -154,7 +154,7 @@ def _words(name: str) -> list[str]:
     """`compose` with the files and the environment file of a recorded stack."""
     plan = _plan_of(name)
     files = ["compose.yaml"]
-    if plan.get("FRONT_SERVER"):
+    if plan.get("FRONT_IMAGE"):
         files.append("front.yaml")
     if plan.get("NPROC"):
         files.append("nproc.yaml")

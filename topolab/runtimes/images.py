@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from topolab import paths
+from topolab import packages, paths
 from topolab.errors import LabError
 from topolab.plan import Plan
 from topolab.runtimes import engine
@@ -17,6 +17,7 @@ from topolab.runtimes.base import Say
 
 COMPOSE_FILE = paths.COMPOSE / "compose.yaml"
 FRONT_FILE = paths.COMPOSE / "front.yaml"
+NOT_IN_IMAGES = {"server.yaml", "requirements.in"}  # as in .dockerignore
 INSTRUMENT_MODULES = ("__init__", "errors", "ledger", "results")  # what the instrument imports of the lab
 
 
@@ -38,19 +39,22 @@ def of(plan: Plan) -> tuple[Image, ...]:
             _tag(server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")]),
             "app",
             "APP_IMAGE",
-            {"SERVER": server.server, "BUILD_PACKAGES": " ".join(server.build_packages)},
+            {
+                "SERVER": server.server,
+                "BUILD_PACKAGES": " ".join(server.build_packages),
+                "APP_PACKAGES": " ".join(packages.of_debian(server)),
+            },
         ),
         Image(_tag("instrument", _instrument_files()), "instrument", "INSTRUMENT_IMAGE", {}),
     ]
-    if plan.front:
+    if plan.front and plan.front in plan.programs:
         front = plan.front.server
-        package = front.packages.get("debian", front.program or front.server)
         images.append(
             Image(
                 _tag(front.server, _tree(front.folder)),
                 "front",
                 "FRONT_IMAGE",
-                {"FRONT_SERVER": front.server, "FRONT_PACKAGES": package},
+                {"FRONT_SERVER": front.server, "FRONT_PACKAGES": " ".join(packages.of_debian(front))},
             )
         )
     return tuple(images)
@@ -117,7 +121,8 @@ def _tag(name: str, files: Iterable[Path]) -> str:
 
 
 def _tree(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return [path for path in files if path.name not in NOT_IN_IMAGES]
 
 
 def _instrument_files() -> list[Path]:

@@ -156,7 +156,7 @@ def _supervise(
             "cwd": str(service.server.folder),
             "environment": _environment(service.server, directory, variables),
         }
-        for service in plan.topology.services
+        for service in plan.programs
     ]
     limits = {limit: plan.limits[limit] for limit in ("nofile", "nproc") if limit in plan.limits}
     write_text(
@@ -188,8 +188,8 @@ def _environment(server: Server, directory: Path, variables: dict[str, str]) -> 
 
 
 def _how_to_install(server: Server) -> str:
-    package = server.packages.get("debian", server.program)
-    return f"On Debian and Ubuntu: `sudo apt-get install {package}` (or `sudo make setup`); or use --runtime compose."
+    names = " ".join(packages.of_debian(server))
+    return f"On Debian and Ubuntu: `sudo apt-get install {names}` (or `sudo make setup`); or use --runtime compose."
 
 
 def _how_it_ended(directory: Path) -> str | None:
