@@ -156,7 +156,7 @@ def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> i
     backlog = _count(plan, service, queue.backlog, "accept_queue.backlog", requests)
     somaxconn = plan.names(service)["somaxconn"]
     queues = _count(plan, service, queue.queues, "accept_queue.queues", requests)
-    return int(min(requests, (min(backlog, somaxconn) + 1) * queues))
+    return int(min(requests, (min(backlog, somaxconn) + 1) * queues * plan.topology.instances))
 
 
 def _overflow(plan: Plan, overflow: Place) -> Spot:
@@ -170,8 +170,9 @@ def _overflow(plan: Plan, overflow: Place) -> Spot:
 def _lines(plan: Plan, service: Service, terms: Iterable[Term], place: str, requests: int) -> list[Line]:
     prefix = "front." if service.name == "front" else ""  # `workers`; `front.worker_connections` for a front's own
     names = plan.names(service, requests=requests)
+    times = plan.topology.instances if service.name == "app" else 1
     return [
-        Line(prefix + term.bound_by, _count(plan, service, term.count, place, requests), term)
+        Line(prefix + term.bound_by, times * _count(plan, service, term.count, place, requests), term)
         for term in terms
         if evaluate(term.when, names, where=f"{service.server.where}: {place}.when")
     ]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from topolab.errors import LabError
 from topolab.expressions import UNLIMITED, count
 from topolab.limits import LIMITS
 from topolab.results import Asked, Route, SettingValue
 from topolab.settings import Setting
-from topolab.topology import Catalog, Listen, Service, Topology
+from topolab.topology import MOST_INSTANCES, Catalog, Entry, Listen, Service, Topology
 from topolab.yamlfile import nearest
+
+ENTRIES = {"single": "app.wsgi:application", "multi": "app.multi:application"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Plan:
     def processes(self) -> int:
         """How many processes serve requests, as far as the app server's settings say."""
         server = self.app.server
-        return int(count(server.processes, self.names(self.app), where=f"{server.where}: processes"))
+        each = int(count(server.processes, self.names(self.app), where=f"{server.where}: processes"))
+        return each * self.topology.instances
 
     def environment(self) -> dict[str, str]:
         """The flat environment file: one description, for every runtime.
@@ -76,7 +79,8 @@ class Plan:
         `SERVER` and the app server's settings in capitals; the front's with `FRONT_`; the limits. Empty means
         "leave it as it is".
         """
-        environment = {"TOPOLOGY": self.name, "LISTEN": self.listen}
+        environment = {"TOPOLOGY": self.name, "LISTEN": self.listen, "INSTANCES": str(self.topology.instances)}
+        environment["APP"] = ENTRIES[self.topology.entry]
         for service in self.topology.services:
             prefix = "FRONT_" if service.name == "front" else ""
             environment[f"{prefix}SERVER"] = service.server.server
@@ -122,9 +126,15 @@ def resolve(
             raise LabError(f'--set "{text}" is not NAME=VALUE. Write, for instance, --set {_example(topology)}.')
         if key in LIMITS:
             limits[key] = asked_limits[key] = LIMITS[key].parsed(value, where=f"--set {key}")
-        elif key == "listen" or key == "app.listen":
+        elif key in ("listen", "app.listen"):
             topology = _listening(topology, value)
             asked_settings["app.listen"] = value
+        elif key in ("entry", "app.entry"):
+            topology = replace(topology, entry=_one_of(value, get_args(Entry), where="--set entry"))
+            asked_settings["app.entry"] = value
+        elif key in ("instances", "app.instances"):
+            topology = _with_instances(topology, value)
+            asked_settings["app.instances"] = topology.instances
         else:
             service, setting_name, setting = _find(topology, key)
             value_parsed = setting.parsed(value, where=f"--set {key}")
@@ -135,12 +145,25 @@ def resolve(
     return Plan(topology, settings, limits, asked, demanded)
 
 
+def _one_of(value: str, choices: tuple[str, ...], *, where: str) -> Any:
+    setting = Setting(type="choice", choices=choices, default=choices[0], help="", source="")
+    return setting.parsed(value, where=where)
+
+
 def _listening(topology: Topology, value: str) -> Topology:
-    if value not in ("tcp", "unix"):
-        raise LabError(f'--set listen is "{value}". Write one of tcp, unix.')
-    if value == "unix" and len(topology.services) == 1:
+    listen: Listen = _one_of(value, get_args(Listen), where="--set listen")
+    if listen == "unix" and len(topology.services) == 1:
         raise LabError(f"--set listen is unix, but {topology.name} has no front that could reach it. Write tcp.")
-    return replace(topology, listen="unix" if value == "unix" else "tcp")
+    return replace(topology, listen=listen)
+
+
+def _with_instances(topology: Topology, value: str) -> Topology:
+    setting = Setting(type="int", default=1, min=1, max=MOST_INSTANCES, help="instances of the app server", source="")
+    number = setting.parsed(value, where="--set instances")
+    assert isinstance(number, int)
+    if number > 1 and len(topology.services) == 1:
+        raise LabError(f"--set instances is {number}, but {topology.name} has no front to balance over them. Write 1.")
+    return replace(topology, instances=number)
 
 
 def _find(topology: Topology, key: str) -> tuple[str, str, Setting]:

@@ -18,7 +18,7 @@ from topolab.plan import Plan
 from topolab.results import to_json
 from topolab.runtimes.lifecycle import StackStatus
 from topolab.server import Server
-from topolab.topology import Catalog, Topology, TopologyFile
+from topolab.topology import AppChoice, Catalog, Topology, TopologyFile
 
 
 def topologies(found: Sequence[Topology]) -> RenderableType:
@@ -109,18 +109,19 @@ def schema(what: str, catalog: Catalog) -> dict[str, Any]:
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **models[what].model_json_schema()}
     if what == "topology":
         servers = catalog.servers()
-        apps = [_choice(server, listen=True) for server in servers if server.role == "app"]
-        fronts = [_choice(server, listen=False) for server in servers if server.role == "front"]
+        apps = [_choice(server, app=True) for server in servers if server.role == "app"]
+        fronts = [_choice(server, app=False) for server in servers if server.role == "front"]
         document["properties"] |= {"app": {"oneOf": apps}, "front": {"oneOf": fronts}}
         del document["$defs"]
     return document
 
 
-def _choice(server: Server, *, listen: bool) -> dict[str, Any]:
+def _choice(server: Server, *, app: bool) -> dict[str, Any]:
     """One server with its settings, as a topology may choose them."""
     properties: dict[str, Any] = {"server": {"const": server.server, "description": server.summary}}
-    if listen:
-        properties["listen"] = {"enum": ["tcp", "unix"], "default": "tcp", "description": "unix only behind a front"}
+    if app:
+        for name in ("listen", "entry", "instances"):
+            properties[name] = AppChoice.model_json_schema()["properties"][name]
     for name, setting in server.settings.items():
         kinds: dict[str, dict[str, Any]] = {
             "int": {"type": "integer", "minimum": setting.min, "maximum": setting.max},

@@ -20,6 +20,8 @@ from topolab.settings import Strict
 from topolab.yamlfile import load, nearest
 
 Listen = Literal["tcp", "unix"]
+Entry = Literal["single", "multi"]
+MOST_INSTANCES = 4  # as many as compose/instances.yaml has
 
 
 class AppChoice(BaseModel):
@@ -29,6 +31,8 @@ class AppChoice(BaseModel):
 
     server: str
     listen: Listen = "tcp"  # unix only behind a front
+    entry: Entry = "single"  # multi: app/multi.py, several applications in one process
+    instances: int = Field(default=1, ge=1, le=MOST_INSTANCES)  # of the whole server; more than one only behind a front
 
     @property
     def settings(self) -> dict[str, object]:
@@ -71,6 +75,8 @@ class Topology:
     name: str
     summary: str
     listen: Listen
+    entry: Entry
+    instances: int
     services: tuple[Service, ...]
 
 
@@ -104,7 +110,11 @@ class Catalog:
             services.append(self._service("front", read.front, where))
         elif read.app.listen == "unix":
             raise LabError(f"{where}: app.listen is unix, but there is no front. Write tcp, or add a front.")
-        return Topology(name, read.summary, read.app.listen, tuple(services))
+        elif read.app.instances > 1:
+            raise LabError(
+                f"{where}: app.instances is {read.app.instances}, but there is no front. Write 1, or add one."
+            )
+        return Topology(name, read.summary, read.app.listen, read.app.entry, read.app.instances, tuple(services))
 
     def servers(self) -> list[Server]:
         """Every server that has a folder, in alphabetical order."""

@@ -87,7 +87,7 @@ def test_when_one_service_dies_all_stop(lab: Lab) -> None:
     assert lab.run("up", "nginx-gunicorn-sync", *PROCESS, "--port", str(free_port())).code == 0
     [stack] = lab.run("status", "--json").json
     assert stack["services"] == {"app": "running", "front": "running"}
-    servers = {process.pid: process for process in lab.processes() if "app:create_app()" in process.cmdline()}
+    servers = {process.pid: process for process in lab.processes() if "app.wsgi:application" in process.cmdline()}
     master = next(process for process in servers.values() if process.ppid() not in servers)
     master.kill()
     until(lambda: not lab.processes(), "the whole stack has stopped")

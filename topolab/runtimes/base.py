@@ -70,29 +70,25 @@ class Runtime(Protocol):
 class Bind:
     """Addresses of a stack's listeners, as the `run` scripts and the instrument take them."""
 
-    app: str
+    apps: tuple[str, ...]  # one for each instance of the app server
     front: str | None
-
-    @property
-    def outer(self) -> str:
-        """Where clients go."""
-        return self.front or self.app
 
     def listeners(self) -> list[str]:
         """The instrument's `--listener` arguments."""
-        arguments = ["--listener", f"front={self.front}"] if self.front else []
-        return [*arguments, "--listener", f"app={self.app}"]
+        named = [f"front={self.front}"] if self.front else []
+        named += [f"app={address}" for address in self.apps]
+        return [word for name in named for word in ("--listener", name)]
+
+    def environment(self) -> dict[str, str]:
+        """What the `run` scripts read: BIND of the first instance, BIND2 of the second ..., and BINDS of all."""
+        binds = {f"BIND{number}" if number > 1 else "BIND": address for number, address in enumerate(self.apps, 1)}
+        fronts = {"FRONT_BIND": self.front, "BINDS": " ".join(self.apps)} if self.front else {}
+        return {**binds, **fronts}
 
 
 def lab_environment(*, bind: Bind, gate: str, run_dir: str) -> dict[str, str]:
     """What a runtime adds to the plan's environment file."""
-    return {
-        "BIND": bind.app,
-        **({"FRONT_BIND": bind.front} if bind.front else {}),
-        "GATE": gate,
-        "RUN_DIR": run_dir,
-        "TOPOLAB_LAB_ROUTES": "1",
-    }
+    return {**bind.environment(), "GATE": gate, "RUN_DIR": run_dir, "TOPOLAB_LAB_ROUTES": "1"}
 
 
 def environment_file(variables: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
 from topolab.runtimes.ports import choose
 from topolab.store import write_text
+from topolab.topology import MOST_INSTANCES
 
 START_S = 60
 GATE = "127.0.0.1:9100"  # in the pod's own network namespace
@@ -86,15 +87,13 @@ class ComposeRuntime:
         services = {}
         for line in result.stdout.splitlines():
             container = json.loads(line)
-            if container["Service"] in ("app", "front"):
+            if container["Service"] == "front" or container["Service"].startswith("app"):
                 how = container["State"]
                 services[container["Service"]] = how if how == "running" else f"{how} ({container['ExitCode']})"
         return services or {"app": _said(result) or "its containers are gone"}
 
     def logs(self, name: str, *, follow: bool) -> int:
-        arguments = ["logs", "--no-color", *(["--follow"] if follow else []), "app"]
-        if "FRONT_IMAGE" in _plan_of(name):
-            arguments.append("front")
+        arguments = ["logs", "--no-color", *(["--follow"] if follow else [])]
         return subprocess.run(["docker", *_words(name), *arguments], env=engine.environment(), check=False).returncode
 
 
@@ -127,14 +126,25 @@ class ComposeStack:
 def _bind(plan: Plan) -> Bind:
     """Not loopback for the outer one: a published port arrives on the pod's own address."""
     if not plan.front:
-        return Bind("0.0.0.0:8000", None)
-    return Bind(f"unix:{RUN_DIR}/app.sock" if plan.listen == "unix" else "127.0.0.1:8001", "0.0.0.0:8000")
+        return Bind(("0.0.0.0:8000",), None)
+    numbers = range(1, plan.topology.instances + 1)
+    if plan.listen == "unix":
+        return Bind(tuple(f"unix:{RUN_DIR}/app{number}.sock" for number in numbers), "0.0.0.0:8000")
+    return Bind(tuple(f"127.0.0.1:{8000 + number}" for number in numbers), "0.0.0.0:8000")
+
+
+def _unused(plan: Plan) -> list[str]:
+    """Options of `up` that leave out the instances of instances.yaml that the plan has not."""
+    if plan.topology.instances == 1:
+        return []
+    numbers = range(plan.topology.instances + 1, MOST_INSTANCES + 1)
+    return [word for number in numbers for word in ("--scale", f"app{number}=0")]
 
 
 def _inside(bind: Bind) -> Bind:
     """The same listeners as seen on the pod's loopback, where all measuring happens."""
     front = bind.front and bind.front.replace("0.0.0.0", "127.0.0.1")
-    return Bind(bind.app.replace("0.0.0.0", "127.0.0.1"), front)
+    return Bind(tuple(address.replace("0.0.0.0", "127.0.0.1") for address in bind.apps), front)
 
 
 def _project(name: str) -> str:
@@ -156,6 +166,8 @@ def _words(name: str) -> list[str]:
     files = ["compose.yaml"]
     if plan.get("FRONT_IMAGE"):
         files.append("front.yaml")
+    if "BIND2" in plan:
+        files.append("instances.yaml")
     if plan.get("NPROC"):
         files.append("nproc.yaml")
     words = ["compose", "--project-name", _project(name)]

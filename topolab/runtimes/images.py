@@ -34,12 +34,15 @@ class Image:
 def of(plan: Plan) -> tuple[Image, ...]:
     """The images that a plan needs."""
     server = plan.app.server
+    entry = f"app/{plan.topology.entry}.txt"
+    more = {"ENTRY_REQUIREMENTS": entry} if (paths.HOME / entry).exists() else {}
     images = [
         Image(
-            _tag(server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")]),
+            _tag(server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")], *more.values()),
             "app",
             "APP_IMAGE",
             {
+                **more,
                 "SERVER": server.server,
                 "BUILD_PACKAGES": " ".join(server.build_packages),
                 "APP_PACKAGES": " ".join(packages.of_debian(server)),
@@ -113,8 +116,8 @@ def _machine() -> dict[str, str]:
     return variables
 
 
-def _tag(name: str, files: Iterable[Path]) -> str:
-    digest = hashlib.sha256(os.environ.get("BASE", "").encode())
+def _tag(name: str, files: Iterable[Path], *variants: str) -> str:
+    digest = hashlib.sha256("\0".join([os.environ.get("BASE", ""), *variants]).encode())
     for path in sorted({*files, paths.COMPOSE / "Dockerfile", paths.COMPOSE / "ready.py"}):
         digest.update(f"{paths.shown(path)}\0{path.stat().st_mode & 0o111}\0".encode() + path.read_bytes())
     return f"topolab-{name}:{digest.hexdigest()[:12]}"

@@ -25,6 +25,7 @@ from topolab.runtimes.instrument import running
 from topolab.runtimes.ports import choose, free_port
 from topolab.server import Server
 from topolab.store import write_text
+from topolab.topology import Service
 
 START_S = 30.0  # a server that is not healthy by then is given up
 STOP_S = 10.0  # the supervisor's own grace is 3 s
@@ -45,14 +46,10 @@ class ProcessRuntime:
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:
         """Every server's virtualenv, several at a time."""
-        missing = {
-            service.server.server: service.server
-            for plan in plans
-            for service in plan.topology.services
-            if service.server.requirements.exists() and not venvs.ready(service.server)
-        }
+        found = (venvs.lock_of(plan, service) for plan in plans for service in plan.programs)
+        locks = {lock.venv: lock for lock in found if lock}
         with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-            for made in [pool.submit(venvs.make, server, say) for server in missing.values()]:
+            for made in [pool.submit(venvs.make, lock, say) for lock in locks.values() if not lock.ready]:
                 made.result()
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
@@ -141,9 +138,11 @@ class ProcessStack:
 def _bind(plan: Plan, port: int, run_dir: Path) -> Bind:
     outer = f"127.0.0.1:{port}"
     if not plan.front:
-        return Bind(outer, None)
-    inner = f"unix:{run_dir}/app.sock" if plan.listen == "unix" else f"127.0.0.1:{free_port()}"
-    return Bind(inner, outer)
+        return Bind((outer,), None)
+    numbers = range(1, plan.topology.instances + 1)
+    if plan.listen == "unix":
+        return Bind(tuple(f"unix:{run_dir}/app{number}.sock" for number in numbers), outer)
+    return Bind(tuple(f"127.0.0.1:{free_port()}" for _ in numbers), outer)
 
 
 def _supervise(
@@ -151,12 +150,13 @@ def _supervise(
 ) -> subprocess.Popen[bytes]:
     services = [
         {
-            "name": service.name,
+            "name": name,
             "command": ["./run"],
             "cwd": str(service.server.folder),
-            "environment": _environment(service.server, directory, variables),
+            "environment": {**_environment(plan, service, directory, variables), **own},
         }
         for service in plan.programs
+        for name, own in _instances(plan, service, variables)
     ]
     limits = {limit: plan.limits[limit] for limit in ("nofile", "nproc") if limit in plan.limits}
     write_text(
@@ -170,7 +170,15 @@ def _supervise(
         )  # fmt: skip
 
 
-def _environment(server: Server, directory: Path, variables: dict[str, str]) -> dict[str, str]:
+def _instances(plan: Plan, service: Service, variables: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """A service's programs by name, and what differs in the environment of each."""
+    yield service.name, {}
+    if service.name == "app":
+        for number in range(2, plan.topology.instances + 1):
+            yield f"app{number}", {"BIND": variables[f"BIND{number}"]}
+
+
+def _environment(plan: Plan, service: Service, directory: Path, variables: dict[str, str]) -> dict[str, str]:
     """The whole environment of a server process: nothing of the person's own shell is in it."""
     environment = {
         **variables,
@@ -182,8 +190,8 @@ def _environment(server: Server, directory: Path, variables: dict[str, str]) -> 
         "PYTHONDONTWRITEBYTECODE": "1",
         leftovers.MARK: str(directory),  # by this the processes are found again when everything else is lost
     }
-    if server.requirements.exists():
-        environment["VENV"] = str(venvs.location(server))
+    if lock := venvs.lock_of(plan, service):
+        environment["VENV"] = str(lock.venv)
     return environment
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -15,41 +16,63 @@ from uv import find_uv_bin
 from topolab import paths
 from topolab.errors import LabError
 from topolab.paths import shown
+from topolab.plan import Plan
 from topolab.runtimes.base import Say
 from topolab.server import Server
+from topolab.topology import Service
 
 COMPLETE = ".complete"  # written last: a virtualenv without it was interrupted, and is made again
 
 
-def location(server: Server) -> Path:
-    """Where this server's virtualenv is, or will be: another lock or Python, another place."""
-    what = server.requirements.read_bytes() + sys.version.encode()
-    return paths.VENVS / f"{server.server}-{hashlib.sha256(what).hexdigest()[:12]}"
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The locked requirements of one virtualenv: the server's, and those of the app's entry where it has any."""
+
+    server: Server
+    files: tuple[Path, ...]
+
+    @property
+    def venv(self) -> Path:
+        """Where the virtualenv is, or will be: another lock or Python, another place."""
+        what = b"".join(file.read_bytes() for file in self.files) + sys.version.encode()
+        return paths.VENVS / f"{self.server.server}-{hashlib.sha256(what).hexdigest()[:12]}"
+
+    @property
+    def ready(self) -> bool:
+        return (self.venv / COMPLETE).exists()
 
 
-def ready(server: Server) -> bool:
-    return (location(server) / COMPLETE).exists()
+def lock_of(plan: Plan, service: Service) -> Lock | None:
+    """What a service's virtualenv holds; None for a server that needs none."""
+    if not service.server.requirements.exists():
+        return None
+    entry = paths.HOME / "app" / f"{plan.topology.entry}.txt"  # only some entries need more than the server
+    return Lock(service.server, (service.server.requirements, *([entry] if entry.exists() else [])))
 
 
-def make(server: Server, say: Say) -> Path:
-    """The server's virtualenv; made when it is not there, by one lab at a time."""
-    venv = location(server)
-    if ready(server):
-        return venv
+def make(lock: Lock, say: Say) -> None:
+    """Makes the virtualenv when it is not there; one lab at a time."""
+    venv, server = lock.venv, lock.server
     venv.parent.mkdir(parents=True, exist_ok=True)
-    with venv.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if ready(server):
-            return venv
+    with venv.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if lock.ready:
+            return
         say(f"installing {server.server} into {shown(venv)}")
         shutil.rmtree(venv, ignore_errors=True)
         _uv(server, "venv", "--quiet", "--python", sys.executable, str(venv))
-        _uv(
-            server, "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes",
-            "--python", str(venv / "bin" / "python"), "--requirements", str(server.requirements),
-        )  # fmt: skip
+        install = (
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--require-hashes",
+            "--python",
+            f"{venv}/bin/python",
+        )
+        for requirements in lock.files:
+            _uv(server, *install, "--requirements", str(requirements))
         (venv / COMPLETE).touch()
-    return venv
 
 
 def _uv(server: Server, *arguments: str) -> None:

@@ -11,8 +11,7 @@ import sys
 from types import FrameType
 
 from werkzeug.serving import WSGIRequestHandler, make_server
-
-from app import create_app
+from werkzeug.utils import import_string
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -28,7 +27,9 @@ def main() -> None:
     if threaded and processes > 1:
         sys.exit(f"werkzeug: threaded=true cannot go with processes={processes}. Set threaded=false or processes=1.")
     host, port = listen_address(os.environ["BIND"])
-    server = make_server(host, port, create_app(), threaded, processes, request_handler=QuietHandler)
+    server = make_server(
+        host, port, import_string(os.environ["APP"]), threaded, processes, request_handler=QuietHandler
+    )
     parent = os.getpid()
 
     def stop(signum: int, frame: FrameType | None) -> None:
