@@ -83,6 +83,7 @@ class Server(Strict):
     summary: str
     role: Literal["app", "front"]
     distribution: str | None = None  # PyPI name, for the version that a run reports
+    socket_name: str = "app{instance}.sock"  # of its unix socket in RUN_DIR; `*` where the server itself adds to it
     inside: bool = False  # a front that is part of the app server's own program, which starts it
     program: str | None = None  # looked up on PATH in the process runtime
     files: tuple[str, ...] = ()  # further files of the distribution that it can't do without

@@ -129,7 +129,8 @@ def _bind(plan: Plan) -> Bind:
         return Bind(("0.0.0.0:8000",), None)
     numbers = range(1, plan.topology.instances + 1)
     if plan.listen == "unix":
-        return Bind(tuple(f"unix:{RUN_DIR}/app{number}.sock" for number in numbers), "0.0.0.0:8000")
+        name = plan.app.server.socket_name
+        return Bind(tuple(f"unix:{RUN_DIR}/{name.format(instance=number)}" for number in numbers), "0.0.0.0:8000")
     return Bind(tuple(f"127.0.0.1:{8000 + number}" for number in numbers), "0.0.0.0:8000")
 
 

@@ -141,7 +141,8 @@ def _bind(plan: Plan, port: int, run_dir: Path) -> Bind:
         return Bind((outer,), None)
     numbers = range(1, plan.topology.instances + 1)
     if plan.listen == "unix":
-        return Bind(tuple(f"unix:{run_dir}/app{number}.sock" for number in numbers), outer)
+        name = plan.app.server.socket_name
+        return Bind(tuple(f"unix:{run_dir}/{name.format(instance=number)}" for number in numbers), outer)
     return Bind(tuple(f"127.0.0.1:{free_port()}" for _ in numbers), outer)
 
 
