@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import struct
 import threading
@@ -164,17 +165,22 @@ def hanging_up(server: Server, connection: socket.socket, request: int) -> None:
 
 
 class Proxy(Server):
-    """A front: connects to the app for each request it accepts, and answers 502 where it can't."""
+    """A front: connects to an app for each request it accepts, and answers 502 where it can't.
 
-    def __init__(self, upstream: Address) -> None:
+    Over several apps it balances by the request's id.
+    """
+
+    def __init__(self, *upstreams: Address) -> None:
         super().__init__(0, at_once, backlog=511)
-        self.upstream = upstream
+        self.upstreams = upstreams
 
     def answer(self, connection: socket.socket, request: bytes) -> None:
-        with socket.socket(family(self.upstream)) as upstream:
+        number = re.search(rb"[?&]id=(\d+)", request)
+        address = self.upstreams[int(number[1]) % len(self.upstreams) if number else 0]
+        with socket.socket(family(address)) as upstream:
             try:
-                upstream.setblocking(isinstance(self.upstream, tuple))  # as nginx: a full unix socket says so
-                upstream.connect(self.upstream)
+                upstream.setblocking(isinstance(address, tuple))  # as nginx: a full unix socket says so
+                upstream.connect(address)
             except OSError:
                 respond(connection, "502 Bad Gateway")
                 return

@@ -139,13 +139,21 @@ def test_few_descriptors_are_enough(gate: int) -> None:
             ["--listener", "front=127.0.0.1:8000"],
             "--listener: say where the app listens, as in --listener app=127.0.0.1:8000",
         ),
+        (
+            ["--listener", "app=127.0.0.1:1", "--listener", "app=127.0.0.1:2"],
+            "--listener: several apps need a front that balances over them; add front=HOST:PORT",
+        ),
+        (
+            ["--listener", "front=127.0.0.1:1", "--listener", "app=127.0.0.1:1"],
+            "--listener: give each address once, and one front at most",
+        ),
     ],
 )
 def test_bad_command_line(arguments: list[str], complaint: str) -> None:
     """A command line that makes no sense ends with 2 and says what to write."""
     sound = {"--requests": "5", "--listener": "app=127.0.0.1:9", "--gate": "127.0.0.1:9"}
-    given = sound | dict([arguments])
-    ended = run(*(word for pair in given.items() for word in pair))
+    rest = [word for flag, value in sound.items() if flag not in arguments for word in (flag, value)]
+    ended = run(*rest, *arguments)
     assert (ended.returncode, ended.events) == (2, [])
     assert ended.stderr.splitlines()[-1] == f"python -m topolab.instrument: error: {complaint}"
 

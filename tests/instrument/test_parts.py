@@ -58,6 +58,16 @@ def test_addresses() -> None:
     assert parse_tcp("localhost:80") == TcpAddress("127.0.0.1", 80)
 
 
+def test_names_of_unix_sockets() -> None:
+    """A star stands for part of a file's name, never for a folder, and nothing else in a name is special."""
+    pattern = UnixAddress("/run/[a]*/wsgi.*.0.1.sock")
+    assert pattern.matches("/run/[a]*/wsgi.4711.0.1.sock")
+    assert not pattern.matches("/run/[a]*/wsgi.4711/0.1.sock")
+    assert not pattern.matches("/run/[a]x/wsgi.4711.0.1.sock")
+    assert not pattern.matches("/run/[a]*/wsgi.4711.0x1.sock")
+    assert UnixAddress("/run/app.sock").matches("/run/app.sock")
+
+
 def test_processes_for() -> None:
     """It takes as many processes as the descriptor limit and the ports of an address ask for, within reason."""
     assert processes_for(10_000, 20_000) == 1

@@ -131,6 +131,40 @@ def test_front_with_a_tcp_upstream(gate: int) -> None:
     assert ended.ledger == {"app.handler": 2, "app.accept_queue": 11, "front.connecting": 47}
 
 
+def test_front_that_balances(gate: int) -> None:
+    """Behind a front over two apps, each listener is told apart, and the places are summed."""
+    with (
+        Server(gate, held, at_once=2, backlog=5) as one,
+        Server(gate, held, at_once=3, backlog=10) as other,
+        Proxy(one.address, other.address) as front,
+    ):
+        ended = run(
+            "--requests", 60, "--gate", f"127.0.0.1:{gate}",
+            "--listener", f"app={one.name}", "--listener", f"app={other.name}", "--listener", f"front={front.name}",
+        )  # fmt: skip
+    assert ended.ledger == {"app.handler": 5, "app.accept_queue": 17, "front.connecting": 38}
+    assert ended.result["listeners"] == [
+        {"service": "app", "address": one.name, "recv_q": 6, "send_q": 5, "unaccepted": 6},
+        {"service": "app", "address": other.name, "recv_q": 11, "send_q": 10, "unaccepted": 11},
+        {"service": "front", "address": front.name, "recv_q": 0, "send_q": 511, "unaccepted": 0},
+    ]
+
+
+def test_unix_socket_with_a_pid_in_its_name(gate: int, tmp_path: Path) -> None:
+    """A unix socket that only the server can name in full (mod_wsgi's daemon) is found by the pattern of its name."""
+    path = str(tmp_path / "wsgi.4711.0.1.sock")
+    pattern = f"unix:{tmp_path}/wsgi.*.0.1.sock"
+    with Server(gate, held, at_once=2, backlog=10, address=path), Proxy(path) as front:
+        ended = run(
+            "--requests", 60, "--gate", f"127.0.0.1:{gate}",
+            "--listener", f"front={front.name}", "--listener", f"app={pattern}",
+        )  # fmt: skip
+    assert ended.ledger == {"app.handler": 2, "app.accept_queue": 11, "client.error": 47}
+    assert ended.result["listeners"][0] == {
+        "service": "app", "address": pattern, "recv_q": 11, "send_q": 10, "unaccepted": 11,
+    }  # fmt: skip
+
+
 def test_waiting_at_the_front(gate: int) -> None:
     """A request that the front has accepted without asking the app is waiting at the front."""
     app = Server(gate, held)

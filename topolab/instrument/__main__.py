@@ -16,9 +16,9 @@ from typing import TypeVar
 from topolab.errors import LabError
 from topolab.instrument.addresses import Listener, TcpAddress, parse_listener, parse_tcp
 from topolab.instrument.capacity import Asked, capacity
-from topolab.instrument.census import Stack
 from topolab.instrument.events import Events
 from topolab.instrument.processes import Stopped
+from topolab.instrument.stack import Stack
 
 T = TypeVar("T")
 
@@ -48,7 +48,8 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
     parser.add_argument("--requests", type=_positive(int), required=True, metavar="N")
     parser.add_argument(
         "--listener", type=_value(parse_listener), action="append", required=True, metavar="SERVICE=ADDRESS",
-        help="where a service listens: app=HOST:PORT, app=unix:PATH, front=HOST:PORT; clients go to the front, if any",
+        help="where a service listens: app=HOST:PORT, app=unix:PATH (a * in the file name stands for a pid, say), "
+        "front=HOST:PORT; clients go to the front, if any; give app once for each instance behind a front",
     )  # fmt: skip
     parser.add_argument("--gate", type=_value(parse_tcp), required=True, metavar="HOST:PORT", help="where /hold calls")
     parser.add_argument("--path", default="/hold", help="the route that holds; ?id=N is appended (%(default)s)")
@@ -77,15 +78,18 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
 
 
 def _stack(parser: argparse.ArgumentParser, listeners: Sequence[Listener], gate: TcpAddress) -> Stack:
-    address = {listener.service: listener.address for listener in listeners}
-    if len(address) < len(listeners):
-        parser.error("--listener: give each service once")
-    if "app" not in address:
+    apps = tuple(listener.address for listener in listeners if listener.service == "app")
+    fronts = [listener.address for listener in listeners if listener.service == "front"]
+    if not apps:
         parser.error("--listener: say where the app listens, as in --listener app=127.0.0.1:8000")
-    front = address.get("front")
-    if not isinstance(front or address["app"], TcpAddress):
+    if len({listener.address for listener in listeners}) < len(listeners) or len(fronts) > 1:
+        parser.error("--listener: give each address once, and one front at most")
+    if len(apps) > 1 and not fronts:
+        parser.error("--listener: several apps need a front that balances over them; add front=HOST:PORT")
+    entry = (*fronts, *apps)[0]
+    if not isinstance(entry, TcpAddress):
         parser.error("--listener: clients connect over TCP; put a front before a unix socket, or give HOST:PORT")
-    return Stack(address["app"], front if isinstance(front, TcpAddress) else None, gate)
+    return Stack(apps, entry if fronts else None, gate)
 
 
 def _value(read: Callable[[str], T]) -> Callable[[str], T]:

@@ -1,7 +1,9 @@
-"""Where services listen: `127.0.0.1:8000` or `unix:/run/app.sock`."""
+"""Where services listen: `127.0.0.1:8000`, `unix:/run/app.sock` or `unix:/run/wsgi.*.sock`."""
 
 from __future__ import annotations
 
+import functools
+import re
 import socket
 from dataclasses import dataclass
 
@@ -30,12 +32,22 @@ class TcpAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """The path that the server gave to bind()."""
+    """The path that the server gave to bind(). A `*` in its file name stands for what only the server knows (a pid)."""
 
     path: str
 
+    def matches(self, name: str) -> bool:
+        """Whether a socket of this name, as the kernel has it, is meant."""
+        return name == self.path or bool(_pattern(self.path).fullmatch(name))
+
     def __str__(self) -> str:
         return f"unix:{self.path}"
+
+
+@functools.cache
+def _pattern(path: str) -> re.Pattern[str]:
+    folder, slash, name = path.rpartition("/")
+    return re.compile(re.escape(folder + slash) + re.escape(name).replace(r"\*", "[^/]*"))
 
 
 Address = TcpAddress | UnixAddress
@@ -43,10 +55,13 @@ Address = TcpAddress | UnixAddress
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A service of the stack and where it listens."""
+    """A service of the stack and where it listens, or where one of its instances does."""
 
     service: Service
     address: Address
+
+    def __str__(self) -> str:
+        return f"{self.service}={self.address}"
 
 
 def parse_tcp(text: str) -> TcpAddress:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from topolab.instrument import honesty, resting
 from topolab.instrument.board import PENDING, Board, Fate
-from topolab.instrument.census import Census, Stack
+from topolab.instrument.census import Census
 from topolab.instrument.clients import LEAVE, OPEN, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
 from topolab.instrument.gate import RELEASE, Gate, listen
 from topolab.instrument.processes import Child, Team, processes_for, raise_descriptor_limit
 from topolab.instrument.queues import Queues
 from topolab.instrument.settling import settle
+from topolab.instrument.stack import Stack
 from topolab.results import AfterRelease, InstrumentReport, Observation
 
 LEAD_NS = 5_000_000  # from the order to open to the first opening

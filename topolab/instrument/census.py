@@ -10,34 +10,14 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from topolab.instrument.addresses import Address, TcpAddress, UnixAddress
+from topolab.instrument.addresses import Address, Listener, TcpAddress, UnixAddress
 from topolab.instrument.board import Board, Fate
 from topolab.instrument.clients import source_address
 from topolab.instrument.queues import Queue
 from topolab.instrument.sockets import TcpRow, TcpState, tcp_rows, unix_rows
-from topolab.ledger import Ledger, Service, Spot
+from topolab.instrument.stack import Stack
+from topolab.ledger import Ledger, Spot
 from topolab.results import ListenerQueue
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """The services under test, and the gate."""
-
-    app: Address
-    front: TcpAddress | None
-    gate: TcpAddress
-
-    @property
-    def entry(self) -> TcpAddress:
-        """Where the clients go."""
-        entry = self.front or self.app
-        assert isinstance(entry, TcpAddress)  # the command line sees to it
-        return entry
-
-    @property
-    def services(self) -> dict[Service, Address]:
-        app: dict[Service, Address] = {"app": self.app}
-        return app | {"front": self.front} if self.front else app
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +27,7 @@ class Census:
     ledger: Ledger
     listeners: tuple[ListenerQueue, ...]
     unanswered: tuple[int, ...]  # requests whose handshake nobody answered
+    connecting: Mapping[Listener, int]  # the front's own handshakes that an app has not answered
     closing: int  # connections that the server has closed and the client has not noticed: no rest yet
     missed_by_gate: int  # callers that the gate did not take
 
@@ -63,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The front's connections to the app, from both ends."""
+    """The front's connections to one app, from both ends."""
 
     opened: int  # by the front, in whatever state
     connecting: int  # those of them without an answer
@@ -71,13 +52,14 @@ class Upstream:
     queued: int  # at the app
 
 
-def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> Census:
+def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) -> Census:
     """Places all requests. `queues` was read just before."""
     fates = board.fates()
     handlers = board.handlers()
     arrivals = rows_at(stack.entry)
     entry = at_entry(board, arrivals)
-    unaccepted: dict[Service, int] = {"front" if stack.front else "app": sum(row.unaccepted for row in arrivals)}
+    unaccepted = {stack.listeners[-1]: sum(row.unaccepted for row in arrivals)}
+    connecting: dict[Listener, int] = {}
     counts: dict[Spot, int] = {
         ("app", "handler"): handlers,
         ("client", "unanswered"): len(entry.unanswered) + fates[Fate.TIMED_OUT],
@@ -88,12 +70,13 @@ def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> 
     }
     # A difference below zero: more goes on behind a place than came through it. The sum then exceeds N.
     if stack.front:
-        upstream = between(stack.app)
-        unaccepted["app"] = upstream.queued
-        counts["app", "waiting"] = max(0, upstream.accepted - handlers)
-        counts["app", "accept_queue"] = upstream.queued
-        counts["front", "connecting"] = upstream.connecting
-        counts["front", "waiting"] = max(0, entry.accepted - upstream.opened)
+        upstream = {listener: between(listener.address) for listener in stack.listeners if listener.service == "app"}
+        unaccepted |= {listener: link.queued for listener, link in upstream.items()}
+        connecting = {listener: link.connecting for listener, link in upstream.items()}
+        counts["app", "waiting"] = max(0, sum(link.accepted for link in upstream.values()) - handlers)
+        counts["app", "accept_queue"] = sum(link.queued for link in upstream.values())
+        counts["front", "connecting"] = sum(connecting.values())
+        counts["front", "waiting"] = max(0, entry.accepted - sum(link.opened for link in upstream.values()))
         counts["front", "accept_queue"] = entry.queued
     else:
         counts["app", "waiting"] = max(0, entry.accepted - handlers)
@@ -101,11 +84,12 @@ def take(board: Board, stack: Stack, queues: Mapping[Service, Queue | None]) -> 
     return Census(
         ledger=Ledger.of(counts),
         listeners=tuple(
-            ListenerQueue(service, str(address), queue.recv_q, queue.send_q, unaccepted[service])
-            for service, address in stack.services.items()
-            if (queue := queues[service])
+            ListenerQueue(listener.service, str(listener.address), queue.recv_q, queue.send_q, unaccepted[listener])
+            for listener in stack.listeners
+            if (queue := queues[listener])
         ),
         unanswered=entry.unanswered,
+        connecting=connecting,
         closing=entry.closing,
         missed_by_gate=sum(row.unaccepted for row in rows_at(stack.gate)),
     )

@@ -16,7 +16,7 @@ _SHOW = 0x01 | 0x10  # UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN in include/uapi/linux/
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The accept queue of an address; of several listeners there (SO_REUSEPORT), the sums."""
+    """The accept queue of an address; of several listeners there (SO_REUSEPORT, or a `*` in a name), the sums."""
 
     recv_q: int
     send_q: int
@@ -52,7 +52,7 @@ class Queues:
 
     def _unix(self, address: UnixAddress) -> Iterator[tuple[int, int]]:
         for listener in self._diag.get_sock_stats(family=socket.AF_UNIX, states=_LISTENING, show=_SHOW):
-            if listener.get_attr("UNIX_DIAG_NAME") == address.path:
+            if address.matches(listener.get_attr("UNIX_DIAG_NAME") or ""):
                 queue = listener.get_attr("UNIX_DIAG_RQLEN")
                 yield queue["udiag_rqueue"], queue["udiag_wqueue"]
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from topolab.instrument import census
+from topolab.instrument.addresses import Listener
 from topolab.instrument.board import Board
-from topolab.instrument.census import Census, Stack
+from topolab.instrument.census import Census
 from topolab.instrument.processes import Team
 from topolab.instrument.queues import Queue, Queues
-from topolab.ledger import Service
+from topolab.instrument.stack import Stack
 
 TICK_S = 0.03
 QUIET_S = 0.3  # nothing may change for so long; a server that is slow to fill gets longer, up to
@@ -24,6 +25,7 @@ QUIET_AT_MOST_S = 1.5
 QUIET_SHARE = 0.1  # this share of the time since the first opening
 SAMPLES = 6  # at least, so that a quiet spell of our own (no CPU for us) is not taken for one of the server
 
+Levels = dict[Listener, Queue | None]
 Sample = tuple[object, ...]
 
 
@@ -45,7 +47,7 @@ def wait(
     equal = 0
     while True:
         now_ns = time.monotonic_ns()
-        levels = {service: queues.read(address) for service, address in stack.services.items()}
+        levels = read(queues, stack)
         sample = look(board, levels)
         if sample != last:
             last, quiet_from_ns, since_ns, equal = sample, now_ns, now_ns, 0
@@ -54,8 +56,7 @@ def wait(
         quiet_s = min(QUIET_AT_MOST_S, max(QUIET_S, QUIET_SHARE * filling_s))
         if equal >= SAMPLES and (now_ns - quiet_from_ns) / 1e9 >= quiet_s:
             taken = census.take(board, stack, levels)
-            after = {service: queues.read(address) for service, address in stack.services.items()}
-            if look(board, after) == sample and not moving(taken, stack, levels):
+            if look(board, read(queues, stack)) == sample and not moving(taken, stack, levels):
                 return Rest(taken, True, since_ns)
             quiet_from_ns, equal = now_ns, 0  # look again after another quiet spell
         if (now_ns - begun_ns) / 1e9 > deadline_s:
@@ -64,22 +65,26 @@ def wait(
         team.pause(TICK_S)
 
 
-def look(board: Board, levels: dict[Service, Queue | None]) -> Sample:
+def read(queues: Queues, stack: Stack) -> Levels:
+    """The accept queues now."""
+    return {listener: queues.read(listener.address) for listener in stack.listeners}
+
+
+def look(board: Board, levels: Levels) -> Sample:
     """A light sample: cheap to take, and different whenever a request has moved."""
     gate = tuple(sum(cells) for cells in (board.held, board.arrived, board.departed, board.asleep))
     return gate, tuple(sorted(board.fates().items())), tuple(levels.values())
 
 
-def moving(taken: Census, stack: Stack, levels: dict[Service, Queue | None]) -> bool:
+def moving(taken: Census, stack: Stack, levels: Levels) -> bool:
     """Whether something is bound to happen although all is quiet."""
 
-    def room(service: Service) -> bool:
-        queue = levels[service]
+    def room(listener: Listener) -> bool:
+        queue = levels[listener]
         return queue is not None and queue.has_room
 
-    entry: Service = "front" if stack.front else "app"
     return bool(
         taken.closing
-        or (taken.unanswered and room(entry))
-        or (taken.ledger.at("front", "connecting").count and room("app"))
+        or (taken.unanswered and room(stack.listeners[-1]))
+        or any(count and room(listener) for listener, count in taken.connecting.items())
     )

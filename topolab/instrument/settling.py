@@ -16,9 +16,9 @@ from topolab.errors import LabError
 from topolab.instrument import wire
 from topolab.instrument.addresses import TcpAddress, UnixAddress
 from topolab.instrument.board import Fate
-from topolab.instrument.census import Stack
 from topolab.instrument.processes import Team
 from topolab.instrument.sockets import tcp_rows, unix_rows
+from topolab.instrument.stack import Stack
 
 PATH = "/healthz"
 DEADLINE_S = 15.0
@@ -102,7 +102,8 @@ def _pid(answer: bytes) -> int | None:
 
 def is_empty(stack: Stack) -> bool:
     """Whether no service has a connection of anybody any more, accepted or queued."""
-    for address in stack.services.values():
+    for listener in stack.listeners:
+        address = listener.address
         if isinstance(address, UnixAddress):
             if unix_rows(address) != (0, 0):
                 return False

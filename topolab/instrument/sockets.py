@@ -103,11 +103,10 @@ class UnixRows(NamedTuple):
 def unix_rows(address: UnixAddress) -> UnixRows:
     """Counts `/proc/net/unix`: state 3 is connected, 2 is connected but not accepted by anybody yet."""
     accepted = unaccepted = 0
-    path = address.path.encode()
     with Path("/proc/net/unix").open("rb", buffering=1 << 16) as lines:
         for line in lines:
             fields = line.rstrip(b"\n").split(None, 7)
-            if len(fields) == 8 and fields[7] == path and fields[4] == b"0001":
+            if len(fields) == 8 and fields[4] == b"0001" and address.matches(os.fsdecode(fields[7])):
                 accepted += fields[5] == b"03"
                 unaccepted += fields[5] == b"02"
     return UnixRows(accepted, unaccepted)
