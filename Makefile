@@ -86,12 +86,16 @@ reference: setup  ## Measure docs/results anew on this machine, and renew the RE
 	@TOPOLAB_RESULTS=docs/results $(TOPOLAB) compare --runtime process
 	@$(TOPOLAB) report docs/results/*.json --markdown --output docs/results --into README.md
 
-lock:  ## Renew the locked requirements, hashes and all
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.txt
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade --extra dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade ansible/requirements.in --output-file ansible/requirements.txt
+LOCKED  = topolab/instrument/requirements.in ansible/requirements.in app/multi.in $(wildcard topologies/servers/*/requirements.in)
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
 
-clean:  ## Remove .venv, the cached virtualenvs and the results (stacks must be down)
-	@rm -rf .venv .topolab/venvs results
+lock: setup  ## Renew every locked requirements file, hashes and all
+	@$(COMPILE) pyproject.toml --output-file requirements.txt
+	@$(COMPILE) --extra dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
+	@for file in $(LOCKED); do $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; done
+
+clean: down  ## Take all stacks down; remove the images, the virtualenvs, .venv and the results
+	@docker image ls --quiet 'topolab-*' 2>/dev/null | sort -u | xargs -r docker image rm --force >/dev/null
+	@rm -rf .venv .topolab results
 
 .PHONY: help setup compare capacity up down list show status logs engine check test bench schemas reference lock clean

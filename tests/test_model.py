@@ -32,8 +32,8 @@ UNANSWERED, ERROR, RESET, CONNECTING = "client unanswered", "client error", "cli
     [
         # As measured in the field: N, then what stood where.
         ("flask-threaded", 600, [], {HANDLER: 600}, None),
-        ("flask-single", 300, [], {HANDLER: 1, QUEUE: 129, UNANSWERED: 170}, "threaded"),
-        ("flask-single", 300, ["somaxconn=64"], {HANDLER: 1, QUEUE: 65, UNANSWERED: 234}, "threaded"),
+        ("flask-single", 300, [], {HANDLER: 1, QUEUE: 129, UNANSWERED: 170}, "threaded=false"),
+        ("flask-single", 300, ["somaxconn=64"], {HANDLER: 1, QUEUE: 65, UNANSWERED: 234}, "threaded=false"),
         ("flask-forking", 400, ["processes=100"], {HANDLER: 100, QUEUE: 129, UNANSWERED: 171}, "processes"),
         ("flask-forking", 300, ["processes=10"], {HANDLER: 10, QUEUE: 129, UNANSWERED: 161}, "processes"),
         ("uwsgi-threads", 300, ["threads=10"], {HANDLER: 10, QUEUE: 101, UNANSWERED: 189}, "threads"),

@@ -1,6 +1,7 @@
 """The command `topolab`: reads what was typed, calls the lab, prints. Only this module exits.
 
-Results go to stdout, commentary to stderr. Exit code 0: done and VALID; 1: done but SUSPECT; 2: could not be done.
+Results go to stdout, commentary to stderr.
+Exit code 0: done and VALID; 1: done but SUSPECT; 2: could not be done, or was interrupted.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from topolab.topology import Catalog
 
 DONE, SUSPECT, COULD_NOT = 0, 1, 2
 
-out = Console(highlight=False)
+WIDTH = 120  # where there is no terminal to ask
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
@@ -50,14 +53,14 @@ def main() -> NoReturn:
         sys.exit(COULD_NOT)
     except (click.Abort, KeyboardInterrupt):
         say("topolab: interrupted; everything that it had started is stopped. Finished runs are stored.")
-        sys.exit(130)
+        sys.exit(COULD_NOT)
     except BrokenPipeError:
         sys.stdout = None  # the reader of our output has gone; nothing is left to flush
         sys.exit(COULD_NOT)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(143)
+    raise KeyboardInterrupt
 
 
 def say(line: str) -> None:
@@ -109,8 +112,9 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
     """Measure where N requests stand, in a stack of its own that is gone afterwards."""
     from topolab.reports.terminal import Progress, ledger
 
+    plans = wanted.plans(Catalog().chosen(topologies))
     runtime = _runtime(wanted)
-    checked = [runtime.check(plan) for plan in wanted.plans(topologies)]
+    checked = [runtime.check(plan) for plan in plans]
     _caution(checked)
     runtime.prepare(checked, say)
     runs = []
@@ -136,11 +140,11 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
 @run_options
 @json_option
 def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
-    """Measure several topologies (without names: all), print the table, write the report."""
+    """Measure several topologies (without names: the standard ones; `all`: all), print the table, write the report."""
     from topolab.reports.terminal import Progress, table
 
+    plans = wanted.plans(Catalog().chosen(topologies))
     runtime = _runtime(wanted)
-    plans = wanted.plans(topologies or Catalog().names)
     _caution(plans)
     results: list[Run | NotRun] = []
     storing = _Storing()
@@ -193,8 +197,9 @@ def report(runs: tuple[Path, ...], output: Path, markdown: bool, into: Path | No
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1.")
 def up(topology: str, wanted: Wanted, port: int) -> None:
     """Bring a topology up and leave it running."""
+    plan = wanted.plan(topology)
     runtime = _runtime(wanted)
-    plan = runtime.check(wanted.plan(topology))
+    plan = runtime.check(plan)
     _caution([plan])
     runtime.prepare([plan], say)
     record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)

@@ -32,16 +32,22 @@ def missing(servers: Sequence[Server]) -> list[Server]:
 
 
 def of_debian(server: Server) -> list[str]:
-    """The Debian packages that a server needs where it runs."""
-    return server.packages.get("debian", server.program or "").split()
+    """The Debian packages that a server needs where it runs; Ubuntu's where they have other names."""
+    names = server.packages.get(_release().get("ID", "")) or server.packages.get("debian") or server.program or ""
+    return names.split()
 
 
 def is_debian_like() -> bool:
     """Debian, Ubuntu, or a relative of theirs."""
-    with contextlib.suppress(OSError):
-        release = platform.freedesktop_os_release()
-        return "debian" in f"{release.get('ID', '')} {release.get('ID_LIKE', '')}".split()
-    return False
+    release = _release()
+    return "debian" in f"{release.get('ID', '')} {release.get('ID_LIKE', '')}".split()
+
+
+def _release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
 
 
 def setup(servers: Sequence[Server], say: Say) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,12 +51,21 @@ class FrontChoice(BaseModel):
         return dict(self.model_extra or {})
 
 
+class ProofCase(Strict):
+    """Other settings or another N under which `topolab proof` shows that the prediction holds."""
+
+    set: Mapping[str, SettingValue] = {}  # as after --set: settings or limits by name
+    requests: int = Field(default=300, ge=1)
+
+
 class TopologyFile(Strict):
     """One topologies/<name>.yaml."""
 
     summary: str = Field(min_length=1)
     app: AppChoice
     front: FrontChoice | None = None
+    standard: bool = False  # part of what `topolab compare` measures when no names are given
+    proof: tuple[ProofCase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ class Topology:
     entry: Entry
     instances: int
     services: tuple[Service, ...]
+    standard: bool
+    proof: tuple[ProofCase, ...]
 
 
 class Catalog:
@@ -93,6 +104,12 @@ class Catalog:
         if not names:
             raise LabError(f"{shown(self.root)}: holds no topologies. Set TOPOLAB_TOPOLOGIES to a folder that does.")
         return tuple(sorted(names))
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """Topologies by name; without any the standard ones, and all of them for `all`."""
+        if list(names) == ["all"]:
+            return list(self.names)
+        return list(names) or [name for name in self.names if self.topology(name).standard]
 
     @cached_property
     def limit_sets(self) -> LimitSets:
@@ -114,7 +131,16 @@ class Catalog:
             raise LabError(
                 f"{where}: app.instances is {read.app.instances}, but there is no front. Write 1, or add one."
             )
-        return Topology(name, read.summary, read.app.listen, read.app.entry, read.app.instances, tuple(services))
+        return Topology(
+            name=name,
+            summary=read.summary,
+            listen=read.app.listen,
+            entry=read.app.entry,
+            instances=read.app.instances,
+            services=tuple(services),
+            standard=read.standard,
+            proof=read.proof,
+        )
 
     def servers(self) -> list[Server]:
         """Every server that has a folder, in alphabetical order."""

@@ -108,14 +108,15 @@ def test_a_killed_instrument_is_an_error_and_leaves_nothing(lab: Lab) -> None:
     assert lab.stored() == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_lab_takes_everything_down(lab: Lab, number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_lab_takes_everything_down(lab: Lab, number: signal.Signals) -> None:
     """Ctrl-C (or SIGTERM) in the middle of a measurement ends the instrument and the stack, and stores nothing."""
     command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
     instrument = until(lambda: instrument_of(command), "the instrument runs")
     command.send_signal(number)
     result = ended(command)
-    assert result.code == code
+    assert result.code == 2
+    assert result.err.splitlines()[-1].startswith("topolab: interrupted; everything that it had started is stopped.")
     assert "Traceback" not in result.err
     assert not instrument.is_running()
     assert lab.processes() == []

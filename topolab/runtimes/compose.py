@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from topolab import paths
-from topolab.errors import LabError
+from topolab.errors import LabError, NotRunnable
+from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.runtimes import engine, images, state
 from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
@@ -32,13 +33,22 @@ class ComposeRuntime:
 
     def check(self, plan: Plan) -> Plan:
         """Limits that the engine can't grant are refused; a stack has its own somaxconn, so any will do."""
+        for service in plan.programs:
+            folder = service.server.folder
+            if not folder.is_relative_to(paths.HOME / "topologies"):
+                raise NotRunnable(
+                    f"{plan.name}: images are built from this repository, and {shown(folder)} is outside.",
+                    remedy="Move the folder into topologies/servers/, or use --runtime process.",
+                )
         highest = engine.highest_nofile()
         asked = plan.limits.get("nofile")
         if isinstance(asked, int) and highest is not None and asked > highest:
-            raise LabError(
-                f"limit nofile={asked} is not reachable here: the engine's own hard limit is {highest} and it may not "
-                f"raise it. Write --set nofile={highest}, or raise the engine's (LimitNOFILE= of docker.service)."
-            )
+            if "nofile" in plan.demanded:
+                raise LabError(
+                    f"limit nofile={asked} is not reachable here: the engine's own hard limit is {highest} and it may "
+                    f"not raise it. Write --set nofile={highest}, or raise the engine's (docker.service: LimitNOFILE=)."
+                )
+            return plan.with_limits({"nofile": highest})
         return plan
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:
@@ -171,7 +181,7 @@ def _words(name: str) -> list[str]:
         files.append("instances.yaml")
     if plan.get("NPROC"):
         files.append("nproc.yaml")
-    words = ["compose", "--project-name", _project(name)]
+    words = ["compose", "--ansi", "never", "--project-name", _project(name)]
     if plan:
         words += ["--env-file", str(state.directory(name) / "plan.env")]
     return words + [word for file in files for word in ("--file", str(paths.COMPOSE / file))]

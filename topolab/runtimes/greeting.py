@@ -33,11 +33,7 @@ def who_serves(port: int, plan: Plan) -> dict[str, str]:
     if plan.front:
         name, _, version = headers.get("server", "").partition("/")
         versions[name or plan.front.server.server] = version or "unknown"
-    server = plan.app.server
-    wanted = {"flask", "werkzeug", *({server.distribution.lower()} if server.distribution else ())}
-    if "gevent" in plan.settings["app"].values():
-        wanted.add("gevent")
-    return {**versions, **locked_versions(server, wanted)}
+    return {**versions, **locked_versions(plan.app.server)}
 
 
 def _get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:

@@ -31,13 +31,15 @@ class StackStatus:
 def temporary(runtime: Runtime, plan: Plan) -> Iterator[Stack]:
     """A stack for one measurement, on any free port; gone when the context is left, however."""
     name = f"{plan.name}.{os.getpid()}"
-    with state.claim(name):
-        stack = runtime.up(plan, name, port=None, temporary=True)
-        try:
-            yield stack
-        finally:
-            stack.down()
-    (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
+    try:
+        with state.claim(name):
+            stack = runtime.up(plan, name, port=None, temporary=True)
+            try:
+                yield stack
+            finally:
+                stack.down()
+    finally:
+        (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
 
 
 def up(runtimes: Runtimes, runtime: Runtime, plan: Plan, *, port: int) -> tuple[state.Record, bool]:

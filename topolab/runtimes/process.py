@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from topolab import packages, paths
 from topolab.errors import LabError, NotRunnable
+from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.runtimes import leftovers, reachable, state, venvs
 from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
@@ -42,6 +44,10 @@ class ProcessRuntime:
             raise NotRunnable(
                 f"{plan.name} needs {server.program}, which is not installed.", remedy=_how_to_install(server)
             )
+        for service in plan.programs:
+            run = service.server.folder / "run"
+            if not os.access(run, os.X_OK):
+                raise LabError(f"{shown(run)}: is not there, or can't be executed. Write it, then chmod +x it.")
         return reachable.on_this_machine(plan)
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:

@@ -12,17 +12,19 @@ from topolab.plan import Plan
 
 
 def on_this_machine(plan: Plan) -> Plan:
-    """The plan with what the machine itself fixes filled in (somaxconn).
+    """The plan with what the machine itself fixes filled in: its somaxconn, and as many descriptors as it gives.
 
-    A limit that can't be had here is a `LabError` that says what can, or which runtime could.
+    A limit that was asked for and can't be had here is a `LabError` that says what can, or which runtime could.
     """
     asked = plan.limits.get("nofile")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if isinstance(asked, int) and asked > hard and not _may_raise(asked):
-        raise LabError(
-            f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
-            f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
-        )
+        if "nofile" in plan.demanded:
+            raise LabError(
+                f"limit nofile={asked} is not reachable here: the hard limit is {hard} and this user may not raise it. "
+                f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
+            )
+        plan = plan.with_limits({"nofile": hard})
     if "nproc" in plan.limits and os.geteuid() == 0:
         raise LabError(
             f"limit nproc={plan.limits['nproc']} has no effect on root: the kernel exempts it. Run as another user, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,11 +101,10 @@ def _mirror() -> dict[str, str]:
     return {"UV_DEFAULT_INDEX": index} if result.returncode == 0 and index else {}
 
 
-def locked_versions(server: Server, distributions: set[str]) -> dict[str, str]:
-    """Versions of some distributions, from the server's lock."""
-    versions = {}
-    for line in server.requirements.read_text().splitlines():
-        name, pinned, rest = line.partition("==")
-        if pinned and not line.startswith((" ", "#")) and name.split("[")[0].lower() in distributions:
-            versions[name.split("[")[0].lower()] = rest.split()[0].rstrip(";\\")
-    return versions
+def locked_versions(server: Server) -> dict[str, str]:
+    """Versions of Flask, Werkzeug and whatever the server's requirements.in names, from its lock."""
+    source = server.requirements.with_suffix(".in")
+    lines = source.read_text().splitlines() if source.exists() else []
+    named = {match[1].lower() for line in lines if (match := re.match(r"([A-Za-z0-9._-]+)", line))}
+    locked = re.findall(r"^([a-z0-9._-]+)(?:\[.*\])?==([^ ;\\]+)", server.requirements.read_text(), re.MULTILINE)
+    return {name: version for name, version in locked if name in named | {"flask", "werkzeug"}}
