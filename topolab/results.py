@@ -91,6 +91,29 @@ class InstrumentReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """The limits that the kernel really applied, read back while the server settled.
+
+    The soft limits of the `processes_read` serving processes (those that answered /healthz and could be read):
+    the smallest and the largest; None is unlimited, or unknown where `processes_read` is 0. `pids_max` is the
+    smallest bound of the cgroups of `cgroups_read` of these processes; None is no bound, or unknown where
+    `cgroups_read` is 0. The others are the network namespace's; None where it does not have them.
+    """
+
+    processes_read: int
+    nofile_min: int | None
+    nofile_max: int | None
+    nproc_min: int | None
+    nproc_max: int | None
+    cgroups_read: int
+    pids_max: int | None
+    somaxconn: int | None
+    tcp_max_syn_backlog: int | None
+    tcp_abort_on_overflow: int | None
+    ip_local_port_range: str | None  # the first and the last, as "32768 60999"
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the instrument saw: the `result` event of `python -m topolab.instrument capacity`."""
 
@@ -98,6 +121,7 @@ class Observation:
     listeners: tuple[ListenerQueue, ...]
     after_release: AfterRelease
     instrument: InstrumentReport
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +218,7 @@ class NotRun:
     runtime: str
     reason: str
     remedy: str
+    asked: Asked | None = None
     failed: bool = False
     verdict: Literal["NOT_RUN"] = "NOT_RUN"
     format: int = FORMAT

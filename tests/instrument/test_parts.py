@@ -6,7 +6,9 @@ import os
 import resource
 import select
 import socket
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from topolab.instrument.board import Board, Fate
 from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Orders, Team, processes_for
 from topolab.instrument.queues import Queue, Queues
+from topolab.instrument.readback import Readback
 from topolab.instrument.sockets import TcpState, tcp_rows, unix_rows
 from topolab.instrument.timer import Timer
 
@@ -174,6 +177,38 @@ def test_unix_rows_and_queue(tmp_path: object) -> None:
         assert queues.read(UnixAddress("/nowhere")) is None
         for sock in [*clients, *(connection for connection, _ in accepted)]:
             sock.close()
+
+
+def test_limits_are_read_back() -> None:
+    """The smallest and the largest soft limit of the processes; those that are gone, or ours, are left out."""
+
+    def limited(soft: int, hard: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["sleep", "9"], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        )
+
+    few, fewer, gone = limited(100, 200), limited(99, 99), limited(98, 98)
+    gone.kill()
+    gone.wait()
+    readback = Readback(ours=[os.getpid()])
+    for pid in (few.pid, fewer.pid, few.pid, gone.pid, os.getpid()):
+        readback.notice(pid)
+    applied = readback.applied()
+    for process in (few, fewer):
+        process.kill()
+        process.wait()
+    assert (applied.processes_read, applied.nofile_min, applied.nofile_max) == (2, 99, 100)
+    assert applied.nproc_min == applied.nproc_max
+    assert applied.somaxconn == int(Path("/proc/sys/net/core/somaxconn").read_text())
+    assert applied.ip_local_port_range == " ".join(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+
+
+def test_nothing_to_read_back() -> None:
+    """Without a process that can be read, the limits of processes are unknown, and the namespace's are not."""
+    applied = Readback(ours=[]).applied()
+    assert (applied.processes_read, applied.nofile_min, applied.nofile_max) == (0, None, None)
+    assert (applied.nproc_min, applied.nproc_max, applied.cgroups_read, applied.pids_max) == (None, None, 0, None)
+    assert applied.tcp_max_syn_backlog == int(Path("/proc/sys/net/ipv4/tcp_max_syn_backlog").read_text())
 
 
 def test_rows_beside_churn() -> None:

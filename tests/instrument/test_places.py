@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from pathlib import Path
@@ -23,6 +24,9 @@ def test_all_in_a_handler(gate: int) -> None:
     assert instrument["descriptors_short"] == 0
     assert (instrument["processes_asked"], instrument["processes_seen"]) == (1, 1)
     assert instrument["memory_bytes"] < 150e6
+    applied = ended.result["applied"]
+    nofile, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert (applied["processes_read"], applied["nofile_min"], applied["nofile_max"]) == (1, nofile, nofile)
 
 
 def test_accept_queue_and_unanswered(gate: int) -> None:

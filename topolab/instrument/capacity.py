@@ -15,6 +15,7 @@ from topolab.instrument.events import Events
 from topolab.instrument.gate import RELEASE, Gate, listen
 from topolab.instrument.processes import Child, Team, processes_for, raise_descriptor_limit
 from topolab.instrument.queues import Queues
+from topolab.instrument.readback import Readback
 from topolab.instrument.settling import settle
 from topolab.instrument.stack import Stack
 from topolab.results import AfterRelease, InstrumentReport, Observation
@@ -46,10 +47,12 @@ def capacity(asked: Asked, events: Events) -> Observation:
         gate = [team.fork("gate", Gate(listener, board, index).run) for index in range(gates)]
         clients = [team.fork("clients", _clients(asked, board, index, many).run) for index in range(many)]
 
+        readback = Readback(ours=team.pids)
         seen = settle(
-            asked.stack, team, processes=asked.processes,
+            asked.stack, team, processes=asked.processes, on_process=readback.notice,
             on_seen=lambda done: events.progress("settling", done, asked.processes),
         )  # fmt: skip
+        applied = readback.applied()
         start_opening(board, clients)
         with Queues() as queues:
             follow_opening(board, team, events)
@@ -69,6 +72,7 @@ def capacity(asked: Asked, events: Events) -> Observation:
         places=rest.census.ledger.places,
         listeners=rest.census.listeners,
         after_release=after_release,
+        applied=applied,
         instrument=InstrumentReport(
             rate_asked=asked.rate,
             rate_got=pacing.rate_got,

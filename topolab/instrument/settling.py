@@ -27,16 +27,19 @@ EMPTY_S = 5.0
 PAUSE_S = 0.02
 
 
-def settle(stack: Stack, team: Team, *, processes: int, on_seen: Callable[[int], None]) -> int:
+def settle(
+    stack: Stack, team: Team, *, processes: int, on_seen: Callable[[int], None], on_process: Callable[[int], None]
+) -> int:
     """How many distinct processes have answered: `processes`, or fewer at the deadline.
 
-    Four requests per process at a time, because one request at a time would find the same worker again and again.
+    `on_process` is told the pid of each answer at once. Four requests per process at a time, because one request at a
+    time would find the same worker again and again.
     """
     seen: set[int] = set()
     on_seen(0)
     deadline = time.monotonic() + DEADLINE_S
     while len(seen) < processes and time.monotonic() < deadline:
-        pids = ask(stack.entry, 4 * processes, team)
+        pids = ask(stack.entry, 4 * processes, team, on_process)
         if pids is None:
             print(f"{PATH} does not tell which process answers: not waiting for all of them", file=sys.stderr)
             break
@@ -50,7 +53,7 @@ def settle(stack: Stack, team: Team, *, processes: int, on_seen: Callable[[int],
     return min(len(seen), processes)
 
 
-def ask(entry: TcpAddress, count: int, team: Team) -> set[int] | None:
+def ask(entry: TcpAddress, count: int, team: Team, on_process: Callable[[int], None]) -> set[int] | None:
     """The processes that answered one round of requests; None where an answer does not tell."""
     request = wire.request(PATH, str(entry))
     pids: set[int] = set()
@@ -80,6 +83,7 @@ def ask(entry: TcpAddress, count: int, team: Team) -> set[int] | None:
                     pid = _pid(received[connection])
                     if fate != Fate.ANSWERED or pid is None:
                         return None
+                    on_process(pid)
                     pids.add(pid)
                 team.pause(0)
         except ConnectionRefusedError:
