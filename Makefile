@@ -81,6 +81,9 @@ schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema server > topologies/server.schema.json
 	@$(TOPOLAB) schema limits > topologies/limits.schema.json
 
+proof: setup  ## Prove every prediction (all topologies, settings and limits; needs an engine); writes docs/proof.md
+	@$(TOPOLAB) proof $(TOPOLOGY)
+
 reference: setup  ## Measure docs/results anew on this machine, and renew the README's table and picture
 	@rm -f docs/results/*.json
 	@TOPOLAB_RESULTS=docs/results $(TOPOLAB) compare --runtime process
@@ -98,4 +101,4 @@ clean: down  ## Take all stacks down; remove the images, the virtualenvs, .venv 
 	@docker image ls --quiet 'topolab-*' 2>/dev/null | sort -u | xargs -r docker image rm --force >/dev/null
 	@rm -rf .venv .topolab results
 
-.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas reference lock clean
+.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas proof reference lock clean

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from topolab.errors import LabError
+from topolab.errors import LabError, NotRunnable
 from topolab.expressions import UNLIMITED, count
 from topolab.limits import LIMITS
 from topolab.results import Asked, Route, SettingValue
@@ -61,11 +61,13 @@ class Plan:
 
     def cautions(self) -> list[str]:
         """Settings that do nothing or kill their server, by name."""
-        return [
-            f"{service.name}: {message}"
-            for service in self.topology.services
-            for message in service.server.cautions(self.names(service))
-        ]
+        return [text for service in self.topology.services for text in service.server.cautions(self.names(service))]
+
+    def require_startable(self) -> None:
+        """`NotRunnable` when a server itself would refuse these settings and limits."""
+        for service in self.topology.services:
+            for text in service.server.refusals(self.names(service)):
+                raise NotRunnable(f"{self.name}: {text}", remedy="Choose other settings or limits.")
 
     def processes(self) -> int:
         """How many processes serve requests, as far as the app server's settings say."""

@@ -95,6 +95,7 @@ class Server(Strict):
     capacity: tuple[Capacity, ...] = ()
     front: Front | None = None
     warnings: tuple[Caution, ...] = ()
+    refuses: tuple[Caution, ...] = ()  # settings with which the server itself does not start
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -114,10 +115,17 @@ class Server(Strict):
 
     def cautions(self, names: Mapping[str, Any]) -> list[str]:
         """What to say about these settings before anything starts."""
+        return self._said(self.warnings, "warnings", names)
+
+    def refusals(self, names: Mapping[str, Any]) -> list[str]:
+        """Why the server would not start with these settings; empty where it would."""
+        return self._said(self.refuses, "refuses", names)
+
+    def _said(self, cautions: tuple[Caution, ...], key: str, names: Mapping[str, Any]) -> list[str]:
         return [
             caution.message
-            for index, caution in enumerate(self.warnings)
-            if evaluate(caution.when, names, where=f"{self.where}: warnings.{index}.when")
+            for index, caution in enumerate(cautions)
+            if evaluate(caution.when, names, where=f"{self.where}: {key}.{index}.when")
         ]
 
     def variant(self, names: Mapping[str, Any]) -> Capacity:

@@ -79,7 +79,12 @@ def test_a_comparison_goes_on_without_what_cannot_run(catalog: Catalog) -> None:
         runtime, [plan(catalog, name) for name in names], say=lambda _: None,
         on_start=lambda *what: started.append(what), on_event=lambda _: None,
     )  # fmt: skip
-    assert absent == NotRun("capacity", "nginx-gunicorn-sync", "process", "needs nginx.", "apt-get install nginx")
+    assert isinstance(absent, NotRun)
+    assert (absent.topology, absent.reason, absent.remedy) == (
+        "nginx-gunicorn-sync",
+        "needs nginx.",
+        "apt-get install nginx",
+    )
     assert isinstance(failed, NotRun)
     assert (failed.reason, failed.failed) == ("did not start: boom", True)
     assert isinstance(run, Run)

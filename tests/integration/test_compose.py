@@ -88,10 +88,10 @@ def test_an_unreachable_limit_is_refused_before_anything_starts(lab: Lab) -> Non
 def test_a_server_that_dies_at_start_shows_its_last_lines(lab: Lab) -> None:
     """A container whose server ends instead of serving is reported with its last output, and removed."""
     before = containers()
-    result = lab.run("up", "flask-forking", *COMPOSE, "--port", str(free_port()), "--set", "threaded=true")
+    result = lab.run("up", "gunicorn-sync", *COMPOSE, "--port", str(free_port()), "--set", "pids=2")
     assert result.code == 2
-    assert "flask-forking did not start" in result.err
-    assert "threaded" in result.err
+    assert "gunicorn-sync did not start" in result.err
+    assert "Resource temporarily unavailable" in result.err
     assert containers() == before
 
 

@@ -31,13 +31,12 @@ def compare(
             yield capacity(runtime, plan, on_event)
         except LabError as error:
             again = f"`topolab capacity {plan.name} --runtime {runtime.name}` shows it alone."
-            yield NotRun(
-                "capacity", plan.name, runtime.name, " ".join([str(error), *error.details]), again, failed=True
-            )
+            reason = " ".join([str(error), *error.details])
+            yield NotRun("capacity", plan.name, runtime.name, reason, again, plan.asked, failed=True)
 
 
 def _check(runtime: Runtime, plan: Plan) -> Plan | NotRun:
     try:
         return runtime.check(plan)
     except NotRunnable as error:
-        return NotRun("capacity", plan.name, runtime.name, str(error), error.remedy)
+        return NotRun("capacity", plan.name, runtime.name, str(error), error.remedy, plan.asked)

@@ -32,6 +32,33 @@ def table(comparison: Comparison) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def proof(comparison: Comparison) -> str:
+    """Every cell of a proof, one line each: what was asked, predicted, measured; then findings and what was not run."""
+    head = ["Topology", "With", "N", "Runtime", "Predicted", "Measured", "Bound by", "Verdict"]
+    lines = [head, ["---"] * len(head)]
+    cells: list[Run | NotRun] = sorted((*comparison.runs, *comparison.not_run), key=lambda cell: cell.topology)
+    for cell in cells:
+        asked = cell.asked
+        what = [
+            _escaped(cell.topology),
+            _escaped(words.deviations(asked)) if asked else "",
+            str(asked.requests if asked else ""),
+        ]
+        if isinstance(cell, Run):
+            row = _row(cell, comparison)
+            lines.append([*what, cell.runtime, *row[1:4], row[-1]])
+        else:
+            lines.append([*what, cell.runtime, _escaped(cell.reason), "", "", words.absence(cell)])
+    notes = [
+        f"- **SUSPECT** {_escaped(f'{run.topology} {words.changed(run)}')}: {_escaped(finding.message)}"
+        for run in comparison.runs
+        for finding in run.findings
+    ]
+    blocks = [f"{words.tally(comparison)}. {_escaped(words.machines(comparison))}."]
+    blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join([*blocks, *(["\n".join(notes)] if notes else [])]) + "\n"
+
+
 def insert(document: str, comparison: Comparison) -> str:
     """A Markdown document with the table between its marks, `<!-- topolab -->` and `<!-- /topolab -->`."""
     before, begin, rest = document.partition(BEGIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topolab.ledger import SPOTS, Ledger, Place, PlaceCount, Service, Spot
-from topolab.results import AfterRelease, Comparison, Host, NotRun, Run
+from topolab.results import AfterRelease, Asked, Comparison, Host, NotRun, Run
 
 NAMES: dict[Place, str] = {
     "handler": "handler",
@@ -151,9 +151,15 @@ def label(run: Run | NotRun, comparison: Comparison) -> str:
 
 def changed(run: Run) -> str:
     """What was asked for that is not the topology's own: `workers=4 nofile=1024`."""
-    asked = {**run.asked.settings, **run.asked.limits}
+    return deviations(run.asked)
+
+
+def deviations(it: Asked) -> str:
+    """The same for what was asked alone."""
+    asked = {**it.settings, **it.limits}
     named = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in asked.items()]
-    named += [f"limits {run.asked.limits_name}"] if run.asked.limits_name != "default" else []
+    named += [f"limits {it.limits_name}"] if it.limits_name != "default" else []
+    named += [f"route {it.route}"] if it.route != "gate" else []
     return " ".join(named)
 
 

@@ -48,7 +48,8 @@ class ComposeRuntime:
                     f"limit nofile={asked} is not reachable here: the engine's own hard limit is {highest} and it may "
                     f"not raise it. Write --set nofile={highest}, or raise the engine's (docker.service: LimitNOFILE=)."
                 )
-            return plan.with_limits({"nofile": highest})
+            plan = plan.with_limits({"nofile": highest})
+        plan.require_startable()
         return plan
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:
@@ -104,7 +105,16 @@ class ComposeRuntime:
 
     def logs(self, name: str, *, follow: bool) -> int:
         arguments = ["logs", "--no-color", *(["--follow"] if follow else [])]
-        return subprocess.run(["docker", *_words(name), *arguments], env=engine.environment(), check=False).returncode
+        with subprocess.Popen(
+            ["docker", *_words(name), *arguments], env=engine.environment(), stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            try:
+                for line in process.stdout:
+                    print(_plain(line), flush=True)
+            except KeyboardInterrupt:
+                process.terminate()
+        return 0
 
 
 @dataclass(slots=True)
@@ -198,4 +208,9 @@ def _said(result: subprocess.CompletedProcess[str]) -> str:
 
 def _last_lines(name: str, number: int = 12) -> tuple[str, ...]:
     result = _compose(name, "logs", "--no-color", "--no-log-prefix", "--tail", str(number))
-    return tuple(line for line in (result.stdout + result.stderr).splitlines() if line.strip())[-number:]
+    return tuple(_plain(line) for line in (result.stdout + result.stderr).splitlines() if line.strip())[-number:]
+
+
+def _plain(line: str) -> str:
+    """Compose puts "erase this line" before each, even with colours and control codes off."""
+    return line.replace("\x1b[2K", "").rstrip()

@@ -48,7 +48,9 @@ class ProcessRuntime:
             run = service.server.folder / "run"
             if not os.access(run, os.X_OK):
                 raise LabError(f"{shown(run)}: is not there, or can't be executed. Write it, then chmod +x it.")
-        return reachable.on_this_machine(plan)
+        plan = reachable.on_this_machine(plan)
+        plan.require_startable()
+        return plan
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> None:
         """Every server's virtualenv, several at a time."""
