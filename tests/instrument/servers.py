@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -72,6 +73,7 @@ class Server:
         self.eager = eager
         self._slots = threading.Semaphore(at_once) if at_once else None
         self._stopping = threading.Event()
+        self.asked: list[str] = []  # the path and query of each request
         self.healthy = 0
         self.listener = socket.socket(family(self.address))
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,6 +130,8 @@ class Server:
 
     def answer(self, connection: socket.socket, request: bytes) -> None:
         path = request.split(b" ")[1].decode() if request else ""
+        if path:
+            self.asked.append(path)
         if path == "/healthz":
             self.healthy += 1
             respond(connection, "200 OK", json.dumps({"status": "ok", "pid": os.getpid()}).encode())
@@ -149,6 +153,13 @@ def wait_for_go(call: socket.socket) -> None:
 def held(server: Server, connection: socket.socket, request: int) -> None:
     """The /hold of the real app."""
     wait_for_go(server.call_gate(request))
+    respond(connection, "200 OK")
+
+
+def asleep(server: Server, connection: socket.socket, request: int) -> None:
+    """The /hold?wait=sleep of the real app."""
+    server.call_gate(request, "SLEEP").close()
+    time.sleep(float(re.findall(r"seconds=([\d.]+)", server.asked[-1])[0]))
     respond(connection, "200 OK")
 
 

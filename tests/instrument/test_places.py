@@ -187,22 +187,3 @@ def test_waiting_at_the_front(gate: int) -> None:
         )  # fmt: skip
     assert ended.ledger == {"app.handler": 5, "front.waiting": 25}
     assert (ended.result["after_release"]["answered"], ended.result["after_release"]["failed"]) == (5, 25)
-
-
-def test_sleeping_handlers(gate: int) -> None:
-    """A handler that announces itself and then sleeps by itself is a handler, although it holds no connection."""
-    woken = threading.Event()
-
-    def sleep(server: Server, connection, request: int) -> None:  # type: ignore[no-untyped-def]
-        server.call_gate(request, "SLEEP").close()
-        woken.wait(20)
-        respond(connection, "200 OK")
-
-    with Server(gate, sleep) as server:
-        threading.Timer(2.0, woken.set).start()
-        ended = run(
-            "--requests", 20, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}",
-            "--path", "/hold?wait=sleep",
-        )  # fmt: skip
-    assert ended.ledger == {"app.handler": 20}
-    assert ended.result["after_release"]["answered"] == 20

@@ -63,7 +63,7 @@ def test_up_status_logs_down(lab: Lab) -> None:
     mine = sorted(set(containers()) - set(before))
     assert len(mine) == 2
     for details in json.loads(engine.docker(["inspect", *mine]).stdout):
-        assert details["Config"]["User"] == "10001:10001"
+        assert details["Config"]["User"] in ("10001:10001", "10002:10002")
         host: dict[str, Any] = details["HostConfig"]
         assert host["ReadonlyRootfs"]
         assert host["CapDrop"] == ["ALL"]

@@ -25,10 +25,15 @@ def on_this_machine(plan: Plan) -> Plan:
                 f"Write --set nofile={hard}, or raise it (`ulimit -Hn`, limits.conf, LimitNOFILE=)."
             )
         plan = plan.with_limits({"nofile": hard})
-    if "nproc" in plan.limits and os.geteuid() == 0:
+    if "nproc" in plan.limits:
+        why = (
+            "the kernel exempts root from it"
+            if os.geteuid() == 0
+            else "it counts every thread of this user, whatever else they run"
+        )
         raise LabError(
-            f"limit nproc={plan.limits['nproc']} has no effect on root: the kernel exempts it. Run as another user, "
-            "or use --runtime compose, where servers run as uid 10001."
+            f"limit nproc={plan.limits['nproc']} is not for local processes: {why}. Use --runtime compose, where the "
+            "servers have a user of their own."
         )
     if "pids" in plan.limits:
         raise LabError(
