@@ -54,10 +54,11 @@ class ListenerQueue:
 
 @dataclass(frozen=True, slots=True)
 class AfterRelease:
-    """What became of the requests once the gate answered.
+    """What became of the requests once the gate answered (route `sleep`: once the census was taken).
 
-    `left`: clients whose handshake was unanswered; they leave at release. The others are followed to
-    their end: `answered`, or `failed` (reset, error status, or no answer by the deadline).
+    `left`: clients whose handshake was unanswered; they leave at release. So does, on the route `sleep`, everybody
+    who is not in a handler. The others are followed to their end: `answered`, or `failed` (reset, error status, or
+    no answer by the deadline).
     """
 
     answered: int

@@ -11,14 +11,16 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from topolab.errors import LabError
 from topolab.instrument.addresses import Listener, TcpAddress, parse_listener, parse_tcp
-from topolab.instrument.capacity import Asked, capacity
+from topolab.instrument.asked import SLEEP_AT_MOST_S, Asked
+from topolab.instrument.capacity import capacity
 from topolab.instrument.events import Events
 from topolab.instrument.processes import Stopped
 from topolab.instrument.stack import Stack
+from topolab.results import Route
 
 T = TypeVar("T")
 
@@ -52,7 +54,15 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
         "front=HOST:PORT; clients go to the front, if any; give app once for each instance behind a front",
     )  # fmt: skip
     parser.add_argument("--gate", type=_value(parse_tcp), required=True, metavar="HOST:PORT", help="where /hold calls")
-    parser.add_argument("--path", default="/hold", help="the route that holds; ?id=N is appended (%(default)s)")
+    parser.add_argument(
+        "--route", choices=get_args(Route), default="gate",
+        help="how a handler waits: for the gate, asleep (it then holds no descriptor and ends by itself), or for the "
+        "gate as an async view (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sleep-s", type=_positive(float, SLEEP_AT_MOST_S), default=8.0, metavar="SECONDS",
+        help="how long a handler of the route sleep sleeps; all must be at rest before the first wakes (%(default)g)",
+    )  # fmt: skip
     parser.add_argument(
         "--processes", type=_positive(int), default=1, metavar="P",
         help="how many processes of the app have to have answered before it starts (%(default)s)",
@@ -69,7 +79,8 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
     return Asked(
         stack=_stack(parser, given.listener, given.gate),
         requests=given.requests,
-        path=given.path,
+        route=given.route,
+        sleep_s=given.sleep_s,
         processes=given.processes,
         rate=given.rate,
         deadline_s=given.deadline,
@@ -102,13 +113,14 @@ def _value(read: Callable[[str], T]) -> Callable[[str], T]:
     return convert
 
 
-def _positive(kind: Callable[[str], T]) -> Callable[[str], T]:
+def _positive(kind: Callable[[str], T], at_most: float = 1e9) -> Callable[[str], T]:
     def convert(text: str) -> T:
         with contextlib.suppress(ValueError):
             value = kind(text)
-            if 0 < value < 1e9:  # type: ignore[operator]
+            if 0 < value <= at_most:  # type: ignore[operator]
                 return value
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number above 0')
+        bound = f", {at_most:g} at most" if at_most < 1e9 else ""
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number above 0{bound}')
 
     return convert
 

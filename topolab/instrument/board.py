@@ -72,6 +72,11 @@ class Board:
         """How many requests have come to an end by themselves."""
         return sum(count for fate, count in self.fates().items() if fate in ENDED)
 
+    def woken(self) -> bool:
+        """Whether a handler that slept has ended: from now on, fewer and fewer are in one."""
+        asleep = bytes(self.asleep)
+        return 1 in asleep and (1, Fate.ANSWERED) in zip(asleep, bytes(self.fate), strict=True)
+
     def handlers(self) -> int:
         """Handlers that run: blocked at the gate, or asleep for a client that still waits."""
         asleep = bytes(self.asleep)

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 from topolab.instrument import honesty, resting
-from topolab.instrument.board import PENDING, Board, Fate
+from topolab.instrument.asked import Asked
+from topolab.instrument.board import Board, Fate
 from topolab.instrument.census import Census
-from topolab.instrument.clients import LEAVE, OPEN, PER_ADDRESS, Clients
+from topolab.instrument.clients import OPEN, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
-from topolab.instrument.gate import RELEASE, Gate, listen
+from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Child, Team, processes_for, raise_descriptor_limit
 from topolab.instrument.queues import Queues
 from topolab.instrument.readback import Readback
+from topolab.instrument.releasing import release
 from topolab.instrument.settling import settle
-from topolab.instrument.stack import Stack
-from topolab.results import AfterRelease, InstrumentReport, Observation
+from topolab.results import InstrumentReport, Observation
 
 LEAD_NS = 5_000_000  # from the order to open to the first opening
-LEAVE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The command line."""
-
-    stack: Stack
-    requests: int
-    path: str
-    processes: int
-    rate: float
-    deadline_s: float
-    watch_stdin: bool
 
 
 def capacity(asked: Asked, events: Events) -> Observation:
@@ -63,7 +49,8 @@ def capacity(asked: Asked, events: Events) -> Observation:
         memory_bytes = honesty.memory_bytes(team.pids)
         events.progress("census", asked.requests, asked.requests)
         after_release = release(
-            board, team, gate, clients, rest.census, deadline_s=asked.deadline_s,
+            board, team, gate, clients, leaving=leaving(asked, board, rest.census),
+            deadline_s=asked.deadline_s + (asked.sleep_s if asked.route == "sleep" else 0),
             on_end=functools.partial(events.progress, "releasing"),
         )  # fmt: skip
 
@@ -109,43 +96,13 @@ def follow_opening(board: Board, team: Team, events: Events) -> None:
     events.progress("opening", board.requests, board.requests)
 
 
-def release(
-    board: Board,
-    team: Team,
-    gate: Sequence[Child],
-    clients: Sequence[Child],
-    at_rest: Census,
-    *,
-    deadline_s: float,
-    on_end: Callable[[int, int], None],
-) -> AfterRelease:
-    """Clients whose handshake is unanswered leave, the gate opens, and all others are followed to their end.
+def leaving(asked: Asked, board: Board, at_rest: Census) -> Collection[int]:
+    """Who is not followed after the release.
 
-    The kernel repeats a dropped handshake after ever longer pauses: to see those clients through would take half
-    a minute.
+    Clients whose handshake is unanswered: the kernel repeats it after ever longer pauses, and to see them through
+    would take half a minute. And where handlers end by themselves, everybody who isn't in one: nothing can hurry
+    the handlers before them.
     """
-    for request in at_rest.unanswered:
-        board.leaving[request] = 1
-    for child in clients:
-        child.tell(LEAVE)
-    team.wait_until(lambda: not any(board.fate[each] in PENDING for each in at_rest.unanswered), deadline_s=LEAVE_S)
-    followed = board.pending()
-    released_ns = time.monotonic_ns()
-    for child in gate:
-        child.tell(RELEASE)
-
-    def all_ended() -> bool:
-        fates = board.fates()
-        waiting = fates[Fate.CONNECTING] + fates[Fate.SENT]
-        on_end(len(followed) - waiting, len(followed))
-        return not waiting
-
-    in_time = team.wait_until(all_ended, deadline_s=deadline_s)
-    last_ns = max((board.ended_ns[request] for request in followed), default=released_ns)
-    answered = sum(board.fate[request] == Fate.ANSWERED for request in followed)
-    return AfterRelease(
-        answered=answered,
-        failed=len(followed) - answered,
-        left=board.fates()[Fate.LEFT],
-        seconds_to_last=round(max(0, last_ns - released_ns) / 1e9, 3) if in_time else deadline_s,
-    )
+    if asked.route == "sleep":
+        return [request for request in board.pending() if not board.asleep[request]]
+    return at_rest.unanswered

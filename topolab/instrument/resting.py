@@ -3,10 +3,13 @@
 Light samples (the gate, the clients' fates, the accept queues) have to stay equal for a while, and then a whole
 census has to agree: nobody may be without an answer while the queue before him has room, because the kernel
 sends a dropped handshake again, after 1, 2, 3, 4, 5, 7, 11 s and so on, and it would then get in.
+
+Handlers that sleep end by themselves: after the first of them, there is no rest to come to.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +34,7 @@ Sample = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The census at rest, or at the deadline. `since_ns`: when the last change was seen."""
+    """The census at rest, at the deadline, or when a sleeper woke. `since_ns`: when the last change was seen."""
 
     census: Census
     reached: bool
@@ -41,7 +44,7 @@ class Rest:
 def wait(
     board: Board, stack: Stack, team: Team, queues: Queues, *, deadline_s: float, on_sample: Callable[[], None]
 ) -> Rest:
-    """Comes back at rest, or at the deadline, whichever is first."""
+    """Comes back at rest, at the deadline, or when a handler that slept has ended, whichever is first."""
     begun_ns = quiet_from_ns = since_ns = time.monotonic_ns()
     last: Sample = ()
     equal = 0
@@ -56,10 +59,14 @@ def wait(
         quiet_s = min(QUIET_AT_MOST_S, max(QUIET_S, QUIET_SHARE * filling_s))
         if equal >= SAMPLES and (now_ns - quiet_from_ns) / 1e9 >= quiet_s:
             taken = census.take(board, stack, levels)
-            if look(board, read(queues, stack)) == sample and not moving(taken, stack, levels):
+            still = look(board, read(queues, stack)) == sample
+            if still and not board.woken() and not moving(taken, stack, levels):
                 return Rest(taken, True, since_ns)
             quiet_from_ns, equal = now_ns, 0  # look again after another quiet spell
-        if (now_ns - begun_ns) / 1e9 > deadline_s:
+        woken = board.woken()
+        if woken:
+            print("a handler woke before all requests were at rest: let it sleep longer (--sleep-s)", file=sys.stderr)
+        if woken or (now_ns - begun_ns) / 1e9 > deadline_s:
             return Rest(census.take(board, stack, levels), False, since_ns)
         on_sample()
         team.pause(TICK_S)

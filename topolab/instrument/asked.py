@@ -1,0 +1,34 @@
+"""What the command line asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from topolab.instrument.stack import Stack
+from topolab.results import Route
+
+SLEEP_AT_MOST_S = 300.0  # the app's own bound (app/lab.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One capacity experiment."""
+
+    stack: Stack
+    requests: int
+    route: Route
+    sleep_s: float  # for the route `sleep`
+    processes: int
+    rate: float
+    deadline_s: float
+    watch_stdin: bool
+
+    @property
+    def path(self) -> str:
+        """The view that holds, and how; a client adds its id."""
+        paths: dict[Route, str] = {
+            "gate": "/hold",
+            "sleep": f"/hold?wait=sleep&seconds={self.sleep_s:g}",
+            "async": "/async/hold",
+        }
+        return paths[self.route]

@@ -1,0 +1,52 @@
+"""The release: the gate opens, and every request is followed to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from topolab.instrument.board import PENDING, Board, Fate
+from topolab.instrument.clients import LEAVE
+from topolab.instrument.gate import RELEASE
+from topolab.instrument.processes import Child, Team
+from topolab.results import AfterRelease
+
+LEAVE_S = 5.0
+
+
+def release(
+    board: Board,
+    team: Team,
+    gate: Sequence[Child],
+    clients: Sequence[Child],
+    *,
+    leaving: Collection[int],
+    deadline_s: float,
+    on_end: Callable[[int, int], None],
+) -> AfterRelease:
+    """The clients that are `leaving` hang up, the gate opens, and all others are followed to their end."""
+    for request in leaving:
+        board.leaving[request] = 1
+    for child in clients:
+        child.tell(LEAVE)
+    team.wait_until(lambda: not any(board.fate[each] in PENDING for each in leaving), deadline_s=LEAVE_S)
+    followed = board.pending()
+    released_ns = time.monotonic_ns()
+    for child in gate:
+        child.tell(RELEASE)
+
+    def all_ended() -> bool:
+        fates = board.fates()
+        waiting = fates[Fate.CONNECTING] + fates[Fate.SENT]
+        on_end(len(followed) - waiting, len(followed))
+        return not waiting
+
+    in_time = team.wait_until(all_ended, deadline_s=deadline_s)
+    last_ns = max((board.ended_ns[request] for request in followed), default=released_ns)
+    answered = sum(board.fate[request] == Fate.ANSWERED for request in followed)
+    return AfterRelease(
+        answered=answered,
+        failed=len(followed) - answered,
+        left=board.fates()[Fate.LEFT],
+        seconds_to_last=round(max(0, last_ns - released_ns) / 1e9, 3) if in_time else deadline_s,
+    )
