@@ -58,13 +58,16 @@ class AfterRelease:
 
     `left`: clients whose handshake was unanswered; they leave at release. So does, on the route `sleep`, everybody
     who is not in a handler. The others are followed to their end: `answered`, or `failed` (reset, error status, or
-    no answer by the deadline).
+    no answer by the deadline). After a hold nobody leaves: `recovered` of the answered were unanswered at release,
+    and the last of them had its answer `recovery_s` after it (None where none recovered).
     """
 
     answered: int
     failed: int
     left: int
     seconds_to_last: float
+    recovered: int = 0
+    recovery_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +117,42 @@ class Applied:
     ip_local_port_range: str | None  # the first and the last, as "32768 60999"
 
 
+Standing = Literal["handler", "waiting", "accept_queue", "unanswered", "on_arrival"]
+OutcomeFate = Literal["answered", "error", "reset", "closed", "refused", "timeout", "silence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `count` requests got by the end of the hold. The counts of all outcomes add up to the requests opened.
+
+    `what` is where they stood at the census, as their clients' own connections show it: behind a front, `waiting`
+    is everything that the front has accepted and no handler has. `on_arrival` had an end before the census.
+    `fate`: `answered` or `error` (status 400 or more), both with `status`; `reset` (RST) or `closed` (FIN) without
+    a whole answer; `refused`; `timeout` (the kernel gave the handshake up); `silence` (nothing yet). `first_s` and
+    `last_s`: the shortest and the longest time from opening to that end, or to the end of the hold.
+    """
+
+    what: Standing
+    fate: OutcomeFate
+    status: int | None
+    count: int
+    first_s: float
+    last_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the instrument saw: the `result` event of `python -m topolab.instrument capacity`."""
+    """What the instrument saw: the `result` event of `python -m topolab.instrument capacity`.
+
+    `places` and `listeners` are from the census, before any hold; `held` is empty without one.
+    """
 
     places: tuple[PlaceCount, ...]
     listeners: tuple[ListenerQueue, ...]
     after_release: AfterRelease
     instrument: InstrumentReport
     applied: Applied | None = None
+    held: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

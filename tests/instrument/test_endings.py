@@ -127,6 +127,12 @@ def test_few_descriptors_are_enough(gate: int) -> None:
     ("arguments", "complaint"),
     [
         (["--requests", "0"], 'argument --requests: "0" is not a number above 0'),
+        (["--hold", "-1"], 'argument --hold: "-1" is not a number, 0 or more'),
+        (["--sleep-s", "301"], 'argument --sleep-s: "301" is not a number above 0, 300 at most'),
+        (
+            ["--hold", "1", "--route", "sleep"],
+            "--hold: handlers that sleep end by themselves; hold with --route gate or --route async",
+        ),
         (["--requests", "many"], 'argument --requests: "many" is not a number above 0'),
         (["--listener", "app=nowhere"], 'argument --listener: "nowhere" is not HOST:PORT, as in 127.0.0.1:8000'),
         (["--listener", "db=1.1.1.1:1"], 'argument --listener: "db=1.1.1.1:1" is not app=ADDRESS or front=ADDRESS'),

@@ -31,8 +31,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
     [
         (OK + b"{}", False, Fate.ANSWERED),
         (OK + b"{", False, None),
-        (OK + b"{", True, Fate.RESET),
-        (b"", True, Fate.RESET),
+        (OK + b"{", True, Fate.CLOSED),
+        (b"", True, Fate.CLOSED),
         (b"HTTP/1.1 200", False, None),
         (b"HTTP/1.0 200 OK\r\n\r\nhello", False, None),
         (b"HTTP/1.0 200 OK\r\n\r\nhello", True, Fate.ANSWERED),
@@ -46,6 +46,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 def test_outcome(received: bytes, closed: bool, fate: Fate | None) -> None:
     """An answer counts when it is whole: by its length, its last chunk, or the end of the connection."""
     assert wire.outcome(received, closed=closed) == fate
+
+
+def test_status() -> None:
+    """The status of an answer; garbage has none."""
+    assert (wire.status(OK), wire.status(b"HTTP/1.1 504\r\n\r\n"), wire.status(b"garbage\r\n\r\n")) == (200, 504, 0)
 
 
 def test_path_with_id() -> None:

@@ -97,7 +97,10 @@ def test_answered_before_the_release(gate: int) -> None:
     with Server(gate, at_once) as server:
         ended = run("--requests", 40, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}")
     assert ended.ledger == {"client.answered": 40}
-    assert ended.result["after_release"] == {"answered": 0, "failed": 0, "left": 0, "seconds_to_last": 0.0}
+    assert ended.result["after_release"] == {
+        "answered": 0, "failed": 0, "left": 0, "seconds_to_last": 0.0, "recovered": 0, "recovery_s": None,
+    }  # fmt: skip
+    assert ended.result["held"] == []
 
 
 def test_failures_after_the_release(gate: int) -> None:

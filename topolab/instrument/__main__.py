@@ -71,11 +71,18 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
         "--rate", type=_positive(float), default=2000.0, help="connections opened per second (%(default)g)"
     )
     parser.add_argument(
+        "--hold", type=_positive(float, from_zero=True), default=0.0, metavar="SECONDS",
+        help="keep all held for so long after the census, note what they get meanwhile, and follow the unanswered as "
+        "well after the release (%(default)g)",
+    )  # fmt: skip
+    parser.add_argument(
         "--deadline", type=_positive(float), default=60.0, metavar="SECONDS",
-        help="for coming to rest, and again for the last answer after the release (%(default)g)",
+        help="for coming to rest, and again (plus the hold) for the last answer after the release (%(default)g)",
     )  # fmt: skip
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     given = parser.parse_args(argv)
+    if given.hold and given.route == "sleep":
+        parser.error("--hold: handlers that sleep end by themselves; hold with --route gate or --route async")
     return Asked(
         stack=_stack(parser, given.listener, given.gate),
         requests=given.requests,
@@ -83,6 +90,7 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
         sleep_s=given.sleep_s,
         processes=given.processes,
         rate=given.rate,
+        hold_s=given.hold,
         deadline_s=given.deadline,
         watch_stdin=given.watch_stdin,
     )
@@ -113,14 +121,14 @@ def _value(read: Callable[[str], T]) -> Callable[[str], T]:
     return convert
 
 
-def _positive(kind: Callable[[str], T], at_most: float = 1e9) -> Callable[[str], T]:
+def _positive(kind: Callable[[str], T], at_most: float = 1e9, *, from_zero: bool = False) -> Callable[[str], T]:
     def convert(text: str) -> T:
         with contextlib.suppress(ValueError):
             value = kind(text)
-            if 0 < value <= at_most:  # type: ignore[operator]
+            if 0 < value <= at_most or (from_zero and value == 0):  # type: ignore[operator]
                 return value
-        bound = f", {at_most:g} at most" if at_most < 1e9 else ""
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number above 0{bound}')
+        low = "a number, 0 or more" if from_zero else "a number above 0"
+        raise argparse.ArgumentTypeError(f'"{text}" is not {low}{f", {at_most:g} at most" if at_most < 1e9 else ""}')
 
     return convert
 

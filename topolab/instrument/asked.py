@@ -20,8 +20,18 @@ class Asked:
     sleep_s: float  # for the route `sleep`
     processes: int
     rate: float
+    hold_s: float
     deadline_s: float
     watch_stdin: bool
+
+    @property
+    def patience_s(self) -> float:
+        """For the last end after the release.
+
+        The kernel repeats a dropped handshake after pauses that double: the next one may come as late after the
+        release as the release came after the opening.
+        """
+        return self.deadline_s + (self.sleep_s if self.route == "sleep" else self.hold_s)
 
     @property
     def path(self) -> str:

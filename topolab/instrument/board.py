@@ -17,16 +17,17 @@ class Fate(IntEnum):
     CONNECTING = 1  # the handshake is unanswered as far as the client can tell
     SENT = 2  # the kernel took the request; that says nothing about the server
     REFUSED = 3
-    RESET = 4  # closed without a whole answer
+    RESET = 4  # ended by RST, without a whole answer
     ERROR = 5  # status 400 or more
     ANSWERED = 6
     TIMED_OUT = 7  # the kernel gave the handshake up
     LEFT = 8  # told to leave, at the release
     NOT_OPENED = 9  # this machine has no descriptor or port left for it
+    CLOSED = 10  # ended by FIN, without a whole answer
 
 
 PENDING = (Fate.CONNECTING, Fate.SENT)
-ENDED = (Fate.REFUSED, Fate.RESET, Fate.ERROR, Fate.ANSWERED, Fate.TIMED_OUT)
+ENDED = (Fate.REFUSED, Fate.RESET, Fate.CLOSED, Fate.ERROR, Fate.ANSWERED, Fate.TIMED_OUT)
 
 
 class Board:
@@ -35,7 +36,7 @@ class Board:
     def __init__(self, requests: int, *, gates: int = 1, client_processes: int = 1) -> None:
         self.requests = requests
         self.client_processes = client_processes  # request i belongs to process i % client_processes
-        self._memory = memoryview(mmap.mmap(-1, requests * 21 + gates * 40 + 8))
+        self._memory = memoryview(mmap.mmap(-1, requests * 24 + gates * 40 + 8))
         self._used = 0
         # by the coordinator, before it gives the order to open
         self.start_ns = self._take("q", 1)
@@ -49,9 +50,11 @@ class Board:
         self.strangers = self._take("q", gates)  # handlers that gave an id which is none of ours
         self.short = self._take("q", gates)  # 1: out of descriptors, it takes no more callers
         self.port = self._take("H", requests)  # by the client: its own port
+        self.status = self._take("H", requests)  # by the client: of the answer; 0 without one
         self.fate = self._take("B", requests)  # by the client: a Fate
         self.leaving = self._take("B", requests)  # by the coordinator: 1 tells the client to leave
         self.asleep = self._take("B", requests)  # by a gate: 1 for a handler that announced itself and sleeps
+        self.in_handler = self._take("B", requests)  # by a gate: 1 while a handler is blocked at it, or is asleep
 
     def _take(self, code: str, count: int) -> memoryview[int]:
         size = {"q": 8, "H": 2, "B": 1}[code] * count

@@ -6,10 +6,10 @@ import functools
 import time
 from collections.abc import Collection, Sequence
 
-from topolab.instrument import honesty, resting
+from topolab.instrument import census, holding, honesty, resting
 from topolab.instrument.asked import Asked
 from topolab.instrument.board import Board, Fate
-from topolab.instrument.census import Census
+from topolab.instrument.census import Census, Entry, rows_at
 from topolab.instrument.clients import OPEN, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
 from topolab.instrument.gate import Gate, listen
@@ -18,7 +18,7 @@ from topolab.instrument.queues import Queues
 from topolab.instrument.readback import Readback
 from topolab.instrument.releasing import release
 from topolab.instrument.settling import settle
-from topolab.results import InstrumentReport, Observation
+from topolab.results import InstrumentReport, Observation, Outcome
 
 LEAD_NS = 5_000_000  # from the order to open to the first opening
 
@@ -48,10 +48,11 @@ def capacity(asked: Asked, events: Events) -> Observation:
             )  # fmt: skip
         memory_bytes = honesty.memory_bytes(team.pids)
         events.progress("census", asked.requests, asked.requests)
+        held = watch(asked, board, team, rest.census, events) if asked.hold_s else ()
+        at_release = rest.census.entry if not asked.hold_s else census.at_entry(board, rows_at(asked.stack.entry))
         after_release = release(
-            board, team, gate, clients, leaving=leaving(asked, board, rest.census),
-            deadline_s=asked.deadline_s + (asked.sleep_s if asked.route == "sleep" else 0),
-            on_end=functools.partial(events.progress, "releasing"),
+            board, team, gate, clients, leaving=leaving(asked, board, at_release), unanswered=at_release.unanswered,
+            deadline_s=asked.patience_s, on_end=functools.partial(events.progress, "releasing"),
         )  # fmt: skip
 
     pacing = honesty.pacing(board, asked.rate)
@@ -60,6 +61,7 @@ def capacity(asked: Asked, events: Events) -> Observation:
         listeners=rest.census.listeners,
         after_release=after_release,
         applied=applied,
+        held=held,
         instrument=InstrumentReport(
             rate_asked=asked.rate,
             rate_got=pacing.rate_got,
@@ -96,13 +98,20 @@ def follow_opening(board: Board, team: Team, events: Events) -> None:
     events.progress("opening", board.requests, board.requests)
 
 
-def leaving(asked: Asked, board: Board, at_rest: Census) -> Collection[int]:
+def watch(asked: Asked, board: Board, team: Team, at_rest: Census, events: Events) -> tuple[Outcome, ...]:
+    """Holds, and says what became of the requests meanwhile."""
+    stood = holding.standings(board, at_rest.entry)
+    holding.hold(board, team, asked.hold_s, functools.partial(events.progress, "holding"))
+    return holding.outcomes(board, stood)
+
+
+def leaving(asked: Asked, board: Board, at_release: Entry) -> Collection[int]:
     """Who is not followed after the release.
 
     Clients whose handshake is unanswered: the kernel repeats it after ever longer pauses, and to see them through
-    would take half a minute. And where handlers end by themselves, everybody who isn't in one: nothing can hurry
-    the handlers before them.
+    would take half a minute; after a hold, that is what is asked for. And where handlers end by themselves, everybody
+    who isn't in one: nothing can hurry the handlers before them.
     """
     if asked.route == "sleep":
         return [request for request in board.pending() if not board.asleep[request]]
-    return at_rest.unanswered
+    return () if asked.hold_s else at_release.unanswered

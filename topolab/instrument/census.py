@@ -26,20 +26,19 @@ class Census:
 
     ledger: Ledger
     listeners: tuple[ListenerQueue, ...]
-    unanswered: tuple[int, ...]  # requests whose handshake nobody answered
+    entry: Entry
     connecting: Mapping[Listener, int]  # the front's own handshakes that an app has not answered
-    closing: int  # connections that the server has closed and the client has not noticed: no rest yet
     missed_by_gate: int  # callers that the gate did not take
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What became of the clients' connections at the service that they go to."""
+    """Which requests' connections stand how at the service that the clients go to."""
 
-    accepted: int
-    queued: int
-    closing: int
-    unanswered: tuple[int, ...]
+    accepted: tuple[int, ...]
+    queued: tuple[int, ...]
+    closing: tuple[int, ...]  # the server has closed it and the client has not noticed: no rest yet
+    unanswered: tuple[int, ...]  # nobody answered the handshake
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) ->
         ("app", "handler"): handlers,
         ("client", "unanswered"): len(entry.unanswered) + fates[Fate.TIMED_OUT],
         ("client", "refused"): fates[Fate.REFUSED],
-        ("client", "reset"): fates[Fate.RESET],
+        ("client", "reset"): fates[Fate.RESET] + fates[Fate.CLOSED],
         ("client", "error"): fates[Fate.ERROR],
         ("client", "answered"): fates[Fate.ANSWERED],
     }
@@ -76,11 +75,11 @@ def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) ->
         counts["app", "waiting"] = max(0, sum(link.accepted for link in upstream.values()) - handlers)
         counts["app", "accept_queue"] = sum(link.queued for link in upstream.values())
         counts["front", "connecting"] = sum(connecting.values())
-        counts["front", "waiting"] = max(0, entry.accepted - sum(link.opened for link in upstream.values()))
-        counts["front", "accept_queue"] = entry.queued
+        counts["front", "waiting"] = max(0, len(entry.accepted) - sum(link.opened for link in upstream.values()))
+        counts["front", "accept_queue"] = len(entry.queued)
     else:
-        counts["app", "waiting"] = max(0, entry.accepted - handlers)
-        counts["app", "accept_queue"] = entry.queued
+        counts["app", "waiting"] = max(0, len(entry.accepted) - handlers)
+        counts["app", "accept_queue"] = len(entry.queued)
     return Census(
         ledger=Ledger.of(counts),
         listeners=tuple(
@@ -88,9 +87,8 @@ def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) ->
             for listener in stack.listeners
             if (queue := queues[listener])
         ),
-        unanswered=entry.unanswered,
+        entry=entry,
         connecting=connecting,
-        closing=entry.closing,
         missed_by_gate=sum(row.unaccepted for row in rows_at(stack.gate)),
     )
 
@@ -104,19 +102,18 @@ def at_entry(board: Board, arrivals: Iterable[TcpRow]) -> Entry:
     """Looks every client that still waits up on the server's side."""
     twins = {row.remote: row for row in arrivals}
     addresses = [socket.inet_aton(source_address(index)) for index in range(board.client_processes)]
-    accepted = queued = closing = 0
-    unanswered = []
+    accepted, queued, closing, unanswered = [], [], [], []
     for request in board.pending():
         twin = twins.get(addresses[request % len(addresses)] + board.port[request].to_bytes(2, "big"))
         if twin is None or twin.state == TcpState.SYN_RECV:
             unanswered.append(request)
         elif twin.owned:
-            accepted += 1
+            accepted.append(request)
         elif twin.unaccepted:
-            queued += 1
+            queued.append(request)
         else:
-            closing += 1
-    return Entry(accepted, queued, closing, tuple(unanswered))
+            closing.append(request)
+    return Entry(tuple(accepted), tuple(queued), tuple(closing), tuple(unanswered))
 
 
 def between(app: Address) -> Upstream:

@@ -147,12 +147,11 @@ class Clients:
         received = self._received.get(fd, b"") + data
         fate = wire.outcome(received, closed=not data)
         if not data:
-            self._close(fd, fate or Fate.RESET)
-        elif fate is None:
-            self._received[fd] = received
-        else:  # the server closes first, so that neither side is left in TIME_WAIT by a hard close of ours
-            self._received[fd] = received
-            self._end(self._request_of[fd], fate)
+            self._close(fd, fate or Fate.CLOSED, wire.status(received))
+            return
+        self._received[fd] = received
+        if fate is not None:  # the server closes first, so that no hard close of ours leaves a side in TIME_WAIT
+            self._end(self._request_of[fd], fate, wire.status(received))
 
     def _leave(self) -> None:
         fd_of = {request: fd for fd, request in self._request_of.items()}
@@ -160,13 +159,14 @@ class Clients:
             if self._board.leaving[request] and self._board.fate[request] in PENDING:
                 self._close(fd_of[request], Fate.LEFT)
 
-    def _close(self, fd: int, fate: Fate) -> None:
+    def _close(self, fd: int, fate: Fate, status: int = 0) -> None:
         self._sockets.pop(fd).close()
         self._received.pop(fd, None)
-        self._end(self._request_of.pop(fd), fate)
+        self._end(self._request_of.pop(fd), fate, status)
 
-    def _end(self, request: int, fate: Fate) -> None:
+    def _end(self, request: int, fate: Fate, status: int = 0) -> None:
         """The first end counts; what follows a whole answer is only its connection's."""
         if self._board.fate[request] in (Fate.NOT_YET, *PENDING):
+            self._board.status[request] = status if fate in (Fate.ANSWERED, Fate.ERROR) else 0
             self._board.ended_ns[request] = time.monotonic_ns()
             self._board.fate[request] = fate

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from topolab.results import Observation, to_json
 
-Phase = Literal["settling", "opening", "resting", "census", "releasing"]
+Phase = Literal["settling", "opening", "resting", "census", "holding", "releasing"]
 EVERY_S = 0.1
 
 

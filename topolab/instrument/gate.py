@@ -51,7 +51,7 @@ class Gate:
         self._callers: dict[int, socket.socket] = {}  # by descriptor
         self._lines: dict[int, bytes] = {}  # what a caller said so far, until its line is whole
         self._waiting: set[int] = set()  # callers that wait for GO
-        self._held: set[int] = set()  # those of them that came on behalf of one of our requests
+        self._held: dict[int, int] = {}  # those of them that came on behalf of one of our requests, and which
         self._released = False
         self._deaf = True  # whether the listener is left alone
 
@@ -121,13 +121,14 @@ class Gate:
             board.strangers[index] += 1
         if words[:1] == [b"SLEEP"]:
             if ours:
-                board.asleep[request] = 1
+                board.asleep[request] = board.in_handler[request] = 1
         elif self._released:
             self._let_go(fd)
         else:
             self._waiting.add(fd)
             if ours:
-                self._held.add(fd)
+                self._held[fd] = request
+                board.in_handler[request] = 1
                 board.held[index] += 1
 
     def _let_go(self, fd: int) -> None:
@@ -147,7 +148,7 @@ class Gate:
         self._waiting.discard(fd)
         self._board.departed[self._index] += 1
         if fd in self._held:
-            self._held.remove(fd)
+            self._board.in_handler[self._held.pop(fd)] = 0
             self._board.held[self._index] -= 1
         if self._deaf:
             self._hear_callers()

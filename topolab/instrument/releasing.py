@@ -21,10 +21,14 @@ def release(
     clients: Sequence[Child],
     *,
     leaving: Collection[int],
+    unanswered: Collection[int],
     deadline_s: float,
     on_end: Callable[[int, int], None],
 ) -> AfterRelease:
-    """The clients that are `leaving` hang up, the gate opens, and all others are followed to their end."""
+    """The clients that are `leaving` hang up, the gate opens, and all others are followed to their end.
+
+    Those of them that are `unanswered` now are told apart.
+    """
     for request in leaving:
         board.leaving[request] = 1
     for child in clients:
@@ -42,11 +46,14 @@ def release(
         return not waiting
 
     in_time = team.wait_until(all_ended, deadline_s=deadline_s)
-    last_ns = max((board.ended_ns[request] for request in followed), default=released_ns)
-    answered = sum(board.fate[request] == Fate.ANSWERED for request in followed)
+    ended_s = {request: round(max(0, board.ended_ns[request] - released_ns) / 1e9, 3) for request in followed}
+    answered = [request for request in followed if board.fate[request] == Fate.ANSWERED]
+    recovered_s = [ended_s[request] for request in set(unanswered).intersection(answered)]
     return AfterRelease(
-        answered=answered,
-        failed=len(followed) - answered,
+        answered=len(answered),
+        failed=len(followed) - len(answered),
         left=board.fates()[Fate.LEFT],
-        seconds_to_last=round(max(0, last_ns - released_ns) / 1e9, 3) if in_time else deadline_s,
+        seconds_to_last=max(ended_s.values(), default=0.0) if in_time else deadline_s,
+        recovered=len(recovered_s),
+        recovery_s=max(recovered_s, default=None),
     )

@@ -91,7 +91,7 @@ def moving(taken: Census, stack: Stack, levels: Levels) -> bool:
         return queue is not None and queue.has_room
 
     return bool(
-        taken.closing
-        or (taken.unanswered and room(stack.listeners[-1]))
+        taken.entry.closing
+        or (taken.entry.unanswered and room(stack.listeners[-1]))
         or any(count and room(listener) for listener, count in taken.connecting.items())
     )

@@ -18,7 +18,7 @@ def with_id(path: str, request_id: str) -> str:
 
 
 def outcome(received: bytes, *, closed: bool) -> Fate | None:
-    """ANSWERED, ERROR (status 400 or more) or RESET (closed too early); None while more has to come."""
+    """ANSWERED, ERROR (status 400 or more) or CLOSED (too early); None while more has to come."""
     head, found, body = received.partition(BODY)
     if found:
         headers = head.lower().split(b"\r\n")
@@ -31,6 +31,11 @@ def outcome(received: bytes, *, closed: bool) -> Fate | None:
         else:
             complete = closed
         if complete:
-            status = headers[0].split(b" ")[1:2]
-            return Fate.ANSWERED if status and status[0] < b"400" else Fate.ERROR
-    return Fate.RESET if closed else None
+            return Fate.ANSWERED if 0 < status(received) < 400 else Fate.ERROR
+    return Fate.CLOSED if closed else None
+
+
+def status(received: bytes) -> int:
+    """Of an answer; 0 where it has none."""
+    word = received[:64].split(b" ")[1:2]
+    return int(word[0][:3]) if word and word[0][:3].isdigit() else 0
