@@ -124,7 +124,7 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
     runtime = _runtime(wanted)
     checked = [runtime.check(plan) for plan in plans]
     _caution(checked)
-    runtime.prepare(checked, say)
+    _prepare(runtime, checked)
     runs = []
     storing = _Storing()
     with Progress(err) as progress:
@@ -239,7 +239,7 @@ def up(topology: str, wanted: Wanted, port: int) -> None:
     runtime = _runtime(wanted)
     plan = runtime.check(plan)
     _caution([plan])
-    runtime.prepare([plan], say)
+    _prepare(runtime, [plan])
     record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)
     already = "" if started else "already "
     out.print(f"{topology} is {already}up at http://127.0.0.1:{record.port}/ ({record.runtime})", markup=False)
@@ -276,17 +276,28 @@ def logs(topology: str, follow: bool) -> int:
 @click.option("--force", is_flag=True, help="Whatever the records say, and even if they can't be read.")
 def down(topologies: tuple[str, ...], force: bool) -> None:
     """Stop stacks (without names: all of them), also those that a killed topolab left behind."""
-    names = topologies or state.names()
-    for name in names:
-        if force:
-            lifecycle.force_down(RUNTIMES, name)
-        else:
-            if state.read(name) is None:
-                Catalog().topology(name)  # a misspelt name is told apart from one that is not up
-            lifecycle.down(RUNTIMES, name)
-        out.print(f"{name} is down", markup=False)
-    if not names:
-        out.print("Nothing is up.")
+    down_now = [name for name in topologies if _take_down(name, force=force)]
+    if not topologies:
+        lifecycle.sweep(RUNTIMES, say)
+        for name in state.names():
+            record = None if force else state.read(name)
+            if record and record.temporary:
+                say(f"{name} belongs to a measurement that is under way; it ends with it")
+            elif _take_down(name, force=force):
+                down_now.append(name)
+        if not down_now:
+            out.print("Nothing is up.")
+
+
+def _take_down(name: str, *, force: bool) -> bool:
+    if force:
+        lifecycle.force_down(RUNTIMES, name)
+    else:
+        if state.read(name) is None:
+            Catalog().topology(name)  # a misspelt name is told apart from one that is not up
+        lifecycle.down(RUNTIMES, name)
+    out.print(f"{name} is down", markup=False)
+    return True
 
 
 @cli.command()
@@ -310,6 +321,11 @@ def _runtime(wanted: Wanted) -> Runtime:
         say(why)
     lifecycle.sweep(RUNTIMES, say)
     return runtime
+
+
+def _prepare(runtime: Runtime, plans: Sequence[Plan]) -> None:
+    for error in runtime.prepare(plans, say).values():
+        raise error
 
 
 def _caution(plans: Sequence[Plan]) -> None:

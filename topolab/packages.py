@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def missing(servers: Sequence[Server]) -> list[Server]:
     ]
 
 
+def can_compile() -> bool:
+    """Whether a package with C in it can be built for this Python."""
+    return bool(shutil.which("cc")) and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
 def of_debian(server: Server) -> list[str]:
     """The Debian packages that a server needs where it runs; Ubuntu's where they have other names."""
     names = server.packages.get(_release().get("ID", "")) or server.packages.get("debian") or server.program or ""
@@ -53,13 +59,15 @@ def _release() -> dict[str, str]:
 def setup(servers: Sequence[Server], say: Say) -> None:
     """Installs the programs that are missing, as root on Debian and Ubuntu; elsewhere says what to type."""
     wanted = missing(servers)
-    if not wanted:
+    packages = {package for server in wanted for package in of_debian(server)}
+    if not can_compile():
+        packages |= {package for server in servers for package in server.build_packages}
+    if not packages:
         return
-    packages = sorted({package for server in wanted for package in of_debian(server)})
     if is_debian_like() and os.geteuid() == 0:
-        install(wanted, packages, say)
+        install(wanted, sorted(packages), say)
         return
-    how = f"sudo apt-get install {' '.join(packages)}" if is_debian_like() else f"install {' '.join(packages)}"
+    how = ("sudo apt-get install " if is_debian_like() else "install ") + " ".join(sorted(packages))
     say(
         f"not here: {', '.join(packages)}. Without it the process runtime leaves some topologies out. To have it: {how}"
     )

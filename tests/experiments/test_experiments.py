@@ -92,6 +92,19 @@ def test_a_comparison_goes_on_without_what_cannot_run(catalog: Catalog) -> None:
     assert started == [("gunicorn-sync", 2, 3), ("flask-threaded", 3, 3)]
 
 
+@pytest.mark.usefixtures("state_here")
+def test_a_server_that_cannot_be_made_does_not_stop_the_others(catalog: Catalog) -> None:
+    """A topology whose virtualenv or image can't be made is listed as failed with the reason; the others run."""
+    runtime = FakeRuntime(
+        {"flask-threaded": THREADED}, not_made={"uwsgi-threads": LabError("no compiler", details=("cc",))}
+    )
+    plans = [plan(catalog, name) for name in ("uwsgi-threads", "flask-threaded")]
+    failed, run = compare(runtime, plans, say=lambda _: None, on_start=lambda *_: None, on_event=lambda _: None)
+    assert isinstance(failed, NotRun)
+    assert (failed.reason, failed.failed) == ("no compiler cc", True)
+    assert isinstance(run, Run)
+
+
 def test_the_command_of_a_run_can_be_typed_again(catalog: Catalog) -> None:
     """The command in a run resolves to the same plan."""
     asked = resolve(

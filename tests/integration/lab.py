@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -41,11 +42,11 @@ class Lab:
         mine = {"TOPOLAB_STATE": str(self.home / "state"), "TOPOLAB_RESULTS": str(self.home / "results")}
         return {**os.environ, **mine, **more}
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
         """A command in the background, in a process group of its own."""
         return subprocess.Popen(
             [TOPOLAB, *words], env=self.environment(**environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, process_group=0,
+            text=True, process_group=0, cwd=cwd,
         )  # fmt: skip
 
     def run(self, *words: str, **environment: str) -> Result:
@@ -53,15 +54,15 @@ class Lab:
         return ended(self.start(*words, **environment))
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that belongs to a stack or a supervisor of this lab."""
+        """Every process that belongs to a stack or a supervisor of this lab: it says so, or writes into its files."""
         found = []
         for process in psutil.process_iter():
-            try:
-                marked = process.environ().get("TOPOLAB_STACK", "").startswith(str(self.home))
-                if (marked or str(self.home / "state") in " ".join(process.cmdline())) and process.status() != "zombie":
+            with contextlib.suppress(psutil.Error, OSError):
+                traces = [*process.cmdline(), process.environ().get("TOPOLAB_STACK", "")]
+                with contextlib.suppress(OSError):  # a process that is just ending has no descriptors any more
+                    traces.append(str(Path(f"/proc/{process.pid}/fd/2").readlink()))
+                if str(self.home / "state") in " ".join(traces) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
-            except psutil.Error:
-                continue
         return found
 
     def stored(self) -> list[Path]:

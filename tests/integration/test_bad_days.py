@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -173,6 +174,59 @@ def test_a_damaged_record_is_named(lab: Lab) -> None:
     assert "the record of this stack is damaged" in result.err
     assert lab.run("down", "--force").code == 0
     assert lab.run("status").out.startswith("Nothing is up.")
+
+
+def test_a_path_is_no_name_of_a_stack(lab: Lab, tmp_path: Path) -> None:
+    """`down --force` with a path, or with dots that lead out, removes nothing."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for name in (str(victim), "../victim", ".."):
+        result = lab.run("down", "--force", name)
+        assert (result.code, result.err) == (
+            2, f'topolab: "{name}" is not the name of a stack. `topolab status` shows them.\n',
+        )  # fmt: skip
+    assert victim.is_dir()
+
+
+def test_without_docker_a_stack_of_containers_is_not_forgotten(lab: Lab, tmp_path: Path) -> None:
+    """Where docker is gone, `down` of a stack of containers says so, also with --force, and keeps its record."""
+    stack = lab.home / "state/stacks/gunicorn-sync"
+    stack.mkdir(parents=True)
+    (stack / "plan.env").write_text("APP_IMAGE=x\n")
+    record = {"name": "gunicorn-sync", "topology": "gunicorn-sync", "runtime": "compose", "port": 1, "plan": {},
+              "started": "", "temporary": False}  # fmt: skip
+    (stack / "stack.json").write_text(json.dumps(record))
+    for words in (["down", "gunicorn-sync"], ["down", "--force", "gunicorn-sync"]):
+        result = lab.run(*words, PATH=str(tmp_path))
+        assert result.code == 2
+        assert "there is no `docker` command" in result.err
+        assert "Traceback" not in result.err
+    assert (stack / "stack.json").exists()
+    shutil.rmtree(stack)
+
+
+def test_a_comparison_goes_on_without_a_server_that_cannot_be_installed(lab: Lab, tmp_path: Path) -> None:
+    """A server whose requirements can't be had is listed as failed with what uv says; the others are measured."""
+    topologies = tmp_path / "topologies"
+    shutil.copytree(Catalog().root, topologies)
+    (topologies / "servers/gunicorn/requirements.txt").write_text(
+        "no-such-distribution-anywhere==1.0 --hash=sha256:00\n"
+    )
+    result = lab.run(
+        "compare", "gunicorn-sync", "flask-single", *PROCESS, "--requests", "20", TOPOLAB_TOPOLOGIES=str(topologies)
+    )
+    assert result.code == 2
+    assert "gunicorn could not be installed" in " ".join(result.out.split())
+    assert "1 VALID, 1 failed" in result.out
+    assert len(lab.stored()) == 1
+
+
+def test_modules_in_the_folder_that_one_stands_in_are_not_imported(lab: Lab, tmp_path: Path) -> None:
+    """A json.py where the person stands is not what the lab's programs import."""
+    (tmp_path / "json.py").write_text("raise RuntimeError('imported from the current folder')")
+    command = lab.start("capacity", "flask-single", *PROCESS, "--requests", "10", "--json", cwd=tmp_path)
+    result = ended(command)
+    assert result.code == 0, result.err
 
 
 def test_no_engine_says_what_to_type(lab: Lab, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import urllib.request
@@ -18,12 +19,11 @@ pytestmark = pytest.mark.engine
 COMPOSE = ("--runtime", "compose")
 
 
-def containers(*, everything: bool = True) -> list[str]:
-    """Names of the lab's containers, stopped ones too."""
-    result = engine.docker(
-        ["ps", *(["--all"] if everything else []), "--filter", "label=topolab.stack", "--format", "{{.Names}}"]
-    )
-    return sorted(result.stdout.split())
+def containers(lab: Lab) -> list[str]:
+    """Names of this lab's containers, stopped ones too; another checkout on the machine has its own."""
+    mine = f"topolab-{hashlib.sha256(str(lab.home / 'state').encode()).hexdigest()[:6]}-"
+    result = engine.docker(["ps", "--all", "--filter", "label=topolab.stack", "--format", "{{.Names}}"])
+    return sorted(name for name in result.stdout.split() if name.startswith(mine))
 
 
 @pytest.mark.nginx
@@ -51,7 +51,6 @@ def test_a_stack_of_containers_has_limits_of_its_own(lab: Lab) -> None:
 
 def test_up_status_logs_down(lab: Lab) -> None:
     """A stack of containers comes up on 127.0.0.1 only, unprivileged, and goes down without a trace."""
-    before = containers()
     port = free_port()
     up = lab.run("up", "gunicorn-gevent", *COMPOSE, "--port", str(port))
     assert (up.code, up.out) == (0, f"gunicorn-gevent is up at http://127.0.0.1:{port}/ (compose)\n"), up.err
@@ -60,7 +59,7 @@ def test_up_status_logs_down(lab: Lab) -> None:
     assert lab.run("status", "--json").json[0]["services"] == {"app": "running"}
     assert "Booting worker" in lab.run("logs", "gunicorn-gevent").out
 
-    mine = sorted(set(containers()) - set(before))
+    mine = containers(lab)
     assert len(mine) == 2
     for details in json.loads(engine.docker(["inspect", *mine]).stdout):
         assert details["Config"]["User"] in ("10001:10001", "10002:10002")
@@ -73,7 +72,7 @@ def test_up_status_logs_down(lab: Lab) -> None:
             assert [binding["HostIp"] for binding in bindings] == ["127.0.0.1"]
 
     assert lab.run("down", "gunicorn-gevent").code == 0
-    assert containers() == before
+    assert containers(lab) == []
 
 
 def test_an_unreachable_limit_is_refused_before_anything_starts(lab: Lab) -> None:
@@ -87,35 +86,32 @@ def test_an_unreachable_limit_is_refused_before_anything_starts(lab: Lab) -> Non
 
 def test_a_server_that_dies_at_start_shows_its_last_lines(lab: Lab) -> None:
     """A container whose server ends instead of serving is reported with its last output, and removed."""
-    before = containers()
     result = lab.run("up", "gunicorn-sync", *COMPOSE, "--port", str(free_port()), "--set", "pids=2")
     assert result.code == 2
     assert "gunicorn-sync did not start" in result.err
     assert "Resource temporarily unavailable" in result.err
-    assert containers() == before
+    assert containers(lab) == []
 
 
 def test_an_interrupted_lab_removes_its_containers(lab: Lab) -> None:
     """Ctrl-C in the middle of a measurement removes the instrument's container and the stack's."""
-    before = containers()
     command = lab.start("capacity", "gunicorn-sync", *COMPOSE, "--requests", "5000")
     until(lambda: instrument_of(command), "the instrument runs")
     command.send_signal(signal.SIGINT)
     result = ended(command)
     assert result.code == 2
     assert "Traceback" not in result.err
-    assert containers() == before
+    assert containers(lab) == []
 
 
 def test_what_a_killed_lab_left_is_swept(lab: Lab) -> None:
     """After kill -9 of the lab its containers are found by their record, and removed by the next command."""
-    before = containers()
     command = lab.start("capacity", "gunicorn-sync", *COMPOSE, "--requests", "5000")
     until(lambda: instrument_of(command), "the instrument runs")
     command.kill()
     ended(command)
-    assert containers() != before
+    assert containers(lab) != []
     result = lab.run("capacity", "flask-single", *COMPOSE, "--requests", "20", "--json")
     assert result.code == 0, result.err
     assert "left behind by a topolab that was killed" in result.err
-    assert containers() == before
+    assert containers(lab) == []

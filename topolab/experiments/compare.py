@@ -21,18 +21,24 @@ def compare(
     Every plan is checked, and everything they need is made, before the first one starts.
     """
     checked = [_check(runtime, plan) for plan in plans]
-    runtime.prepare([plan for plan in checked if isinstance(plan, Plan)], say)
+    not_made = runtime.prepare([plan for plan in checked if isinstance(plan, Plan)], say)
     for number, plan in enumerate(checked, 1):
         if isinstance(plan, NotRun):
             yield plan
             continue
         on_start(plan.name, number, len(checked))
         try:
+            if plan.name in not_made:
+                raise not_made[plan.name]
             yield capacity(runtime, plan, on_event)
         except LabError as error:
-            again = f"`topolab capacity {plan.name} --runtime {runtime.name}` shows it alone."
-            reason = " ".join([str(error), *error.details])
-            yield NotRun("capacity", plan.name, runtime.name, reason, again, plan.asked, failed=True)
+            yield _failed(runtime, plan, error)
+
+
+def _failed(runtime: Runtime, plan: Plan, error: LabError) -> NotRun:
+    again = f"`topolab capacity {plan.name} --runtime {runtime.name}` shows it alone."
+    reason = " ".join([str(error), *error.details])
+    return NotRun("capacity", plan.name, runtime.name, reason, again, plan.asked, failed=True)
 
 
 def _check(runtime: Runtime, plan: Plan) -> Plan | NotRun:
@@ -40,3 +46,5 @@ def _check(runtime: Runtime, plan: Plan) -> Plan | NotRun:
         return runtime.check(plan)
     except NotRunnable as error:
         return NotRun("capacity", plan.name, runtime.name, str(error), error.remedy, plan.asked)
+    except LabError as error:
+        return _failed(runtime, plan, error)

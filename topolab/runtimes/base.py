@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from topolab.errors import LabError
 from topolab.plan import Plan
 
 RuntimeName = Literal["process", "compose"]
@@ -46,8 +47,11 @@ class Runtime(Protocol):
         run here, `LabError` where a limit is not reachable.
         """
 
-    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
-        """Makes what the plans need and is kept for the next time: virtualenvs, images."""
+    def prepare(self, plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
+        """Makes what the plans need and is kept for the next time: virtualenvs, images.
+
+        What can't be made is an error by the name of each topology that needs it.
+        """
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         """Starts a plan and returns when it is healthy.

@@ -52,34 +52,37 @@ class ComposeRuntime:
         plan.require_startable()
         return plan
 
-    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
-        images.build(plans, say)
+    def prepare(self, plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
+        """Every image that is missing."""
+        return images.build(plans, say)
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         """`docker compose up --wait`; returns when the published port answers /healthz."""
         port = choose(port)
-        self.prepare([plan], lambda _: None)
+        for error in self.prepare([plan], lambda _: None).values():
+            raise error
         directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
-        bind = _bind(plan)
+        stack = ComposeStack(name, plan, port, _bind(plan))
         variables = {
             **plan.environment(),
-            **lab_environment(bind=bind, gate=GATE, run_dir=RUN_DIR),
+            **lab_environment(bind=stack.bind, gate=GATE, run_dir=RUN_DIR),
             **images.names(plan),
             "PUBLISH_PORT": str(port),
             "PLAN_ENV": str(directory / "plan.env"),
         }
-        write_text(directory / "plan.env", environment_file(variables))
-        stack = ComposeStack(name, plan, port, bind)
         try:
+            write_text(directory / "plan.env", environment_file(variables))
             result = _compose(
-                name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", "--quiet-pull"
+                name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", *_unused(plan)
             )
             if result.returncode:
                 raise TimeoutError(_said(result))
             until_healthy(port, deadline_s=START_S, gone=lambda: False)
         except BaseException as error:
-            last = _last_lines(name) if isinstance(error, TimeoutError) else ()
-            stack.down()
+            try:
+                last = _last_lines(name) if isinstance(error, TimeoutError) else ()
+            finally:
+                stack.down()
             if isinstance(error, TimeoutError):
                 raise LabError(
                     f"{plan.name} did not start: {error or 'it does not answer'}. Its last lines:", details=last
@@ -88,10 +91,12 @@ class ComposeRuntime:
         return stack
 
     def stop(self, name: str) -> None:
+        """Removes the stack's containers, network and volume. A stack that is not one of containers is left alone."""
+        if not _is_mine(name):
+            return
         result = _compose(name, "down", "--volumes", "--remove-orphans", "--timeout", "2")
         if result.returncode:
             raise LabError(f"{name} could not be stopped: {_said(result)}. Is the engine up? (`docker info`)")
-        state.forget(name)
 
     def alive(self, name: str) -> dict[str, str]:
         result = _compose(name, "ps", "--all", "--format", "json")
@@ -141,6 +146,7 @@ class ComposeStack:
 
     def down(self) -> None:
         ComposeRuntime().stop(self.name)
+        state.forget(self.name)
 
 
 def _bind(plan: Plan) -> Bind:
@@ -172,6 +178,11 @@ def _project(name: str) -> str:
     """Compose's name for a stack: another checkout of the lab on this machine has other projects."""
     checkout = hashlib.sha256(str(paths.STATE).encode()).hexdigest()[:6]
     return f"topolab-{checkout}-{name.replace('.', '-')}"
+
+
+def _is_mine(name: str) -> bool:
+    """Whether the stack is one of containers: only those name their images."""
+    return "APP_IMAGE" in _plan_of(name)
 
 
 def _plan_of(name: str) -> dict[str, str]:

@@ -27,11 +27,14 @@ def environment(**more: str) -> dict[str, str]:
 def docker(
     arguments: Sequence[str], *, variables: Mapping[str, str] | None = None, timeout_s: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one docker command and captures what it prints."""
-    return subprocess.run(
-        ["docker", *arguments], env=environment(**(variables or {})), stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, check=False, timeout=timeout_s,
-    )  # fmt: skip
+    """Runs one docker command and captures what it prints; status 127 where there is no `docker`."""
+    try:
+        return subprocess.run(
+            ["docker", *arguments], env=environment(**(variables or {})), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False, timeout=timeout_s,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(arguments, 127, "", f"there is no `docker` command. {INSTALL}")
 
 
 def problem() -> str | None:

@@ -37,6 +37,7 @@ class FakeRuntime:
 
     script: dict[str, Observation | LabError]
     not_here: dict[str, LabError] = field(default_factory=dict)
+    not_made: dict[str, LabError] = field(default_factory=dict)
     up_now: list[str] = field(default_factory=list)
     name: RuntimeName = "process"
 
@@ -45,8 +46,9 @@ class FakeRuntime:
             raise self.not_here[plan.name]
         return plan
 
-    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
+    def prepare(self, plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
         say(f"prepared {', '.join(plan.name for plan in plans)}")
+        return {plan.name: self.not_made[plan.name] for plan in plans if plan.name in self.not_made}
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         self.up_now.append(name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from topolab import packages, paths
+from topolab import paths
 from topolab.errors import LabError
 from topolab.plan import Plan
 from topolab.runtimes import engine
@@ -32,35 +33,32 @@ class Image:
 
 
 def of(plan: Plan) -> tuple[Image, ...]:
-    """The images that a plan needs."""
+    """The images that a plan needs. Their packages are Debian's: that is what a base image is made of."""
     server = plan.app.server
+    arguments = {
+        "SERVER": server.server,
+        "BUILD_PACKAGES": " ".join(server.build_packages),
+        "APP_PACKAGES": server.packages.get("debian", ""),
+    }
     entry = f"app/{plan.topology.entry}.txt"
-    more = {"ENTRY_REQUIREMENTS": entry} if (paths.HOME / entry).exists() else {}
+    if (paths.HOME / entry).exists():
+        arguments["ENTRY_REQUIREMENTS"] = entry
     images = [
-        Image(
-            _tag(server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")], *more.values()),
-            "app",
-            "APP_IMAGE",
-            {
-                **more,
-                "SERVER": server.server,
-                "BUILD_PACKAGES": " ".join(server.build_packages),
-                "APP_PACKAGES": " ".join(packages.of_debian(server)),
-            },
-        ),
-        Image(_tag("instrument", _instrument_files()), "instrument", "INSTRUMENT_IMAGE", {}),
+        _image("app", "APP_IMAGE", server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")], arguments),
+        _image("instrument", "INSTRUMENT_IMAGE", "instrument", _instrument_files(), {}),
     ]
     if plan.front and plan.front in plan.programs:
         front = plan.front.server
-        images.append(
-            Image(
-                _tag(front.server, _tree(front.folder)),
-                "front",
-                "FRONT_IMAGE",
-                {"FRONT_SERVER": front.server, "FRONT_PACKAGES": " ".join(packages.of_debian(front))},
-            )
-        )
+        arguments = {"FRONT_SERVER": front.server, "FRONT_PACKAGES": front.packages.get("debian", front.program or "")}
+        images.append(_image("front", "FRONT_IMAGE", front.server, _tree(front.folder), arguments))
     return tuple(images)
+
+
+def _image(service: str, variable: str, name: str, files: Iterable[Path], arguments: Mapping[str, str]) -> Image:
+    digest = hashlib.sha256(json.dumps([os.environ.get("BASE", ""), dict(arguments)]).encode())
+    for path in sorted({*files, paths.COMPOSE / "Dockerfile", paths.COMPOSE / "ready.py"}):
+        digest.update(f"{paths.shown(path)}\0{path.stat().st_mode & 0o111}\0".encode() + path.read_bytes())
+    return Image(f"topolab-{name}:{digest.hexdigest()[:12]}", service, variable, arguments)
 
 
 def names(plan: Plan) -> dict[str, str]:
@@ -68,23 +66,30 @@ def names(plan: Plan) -> dict[str, str]:
     return {image.variable: image.tag for image in of(plan)}
 
 
-def build(plans: Sequence[Plan], say: Say) -> None:
-    """Builds the images that are missing."""
-    wanted = {image.tag: image for plan in plans for image in of(plan)}
-    missing = [image for image in wanted.values() if not _exists(image.tag)]
-    if not missing:
-        return
-    base = _base(say)
-    for image in missing:
-        say(f"building image {image.tag}")
-        files = [COMPOSE_FILE, FRONT_FILE] if image.service == "front" else [COMPOSE_FILE]
-        result = engine.docker(
-            ["compose", *(word for file in files for word in ("--file", str(file))), "build", "--quiet", image.service],
-            variables={"BASE": base, image.variable: image.tag, **image.arguments, **_machine()},
-        )
-        if result.returncode:
-            lines = tuple(line for line in result.stderr.splitlines() if line.strip())[-12:]
-            raise LabError(f"The image {image.tag} could not be built. The engine says:", details=lines)
+def build(plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
+    """Builds the images that are missing. What can't be built is an error by the topologies that need it."""
+    needed = {plan.name: of(plan) for plan in plans}
+    missing = {image.tag: image for images in needed.values() for image in images if not _exists(image.tag)}
+    failed = {}
+    base = _base(say) if missing else ""
+    for tag, image in missing.items():
+        say(f"building image {tag}")
+        try:
+            _build(image, base)
+        except LabError as error:
+            failed[tag] = error
+    return {name: failed[image.tag] for name, images in needed.items() for image in images if image.tag in failed}
+
+
+def _build(image: Image, base: str) -> None:
+    files = [COMPOSE_FILE, FRONT_FILE] if image.service == "front" else [COMPOSE_FILE]
+    result = engine.docker(
+        ["compose", *(word for file in files for word in ("--file", str(file))), "build", "--quiet", image.service],
+        variables={"BASE": base, image.variable: image.tag, **image.arguments, **_machine()},
+    )
+    if result.returncode:
+        lines = tuple(line for line in result.stderr.splitlines() if line.strip())[-12:]
+        raise LabError(f"The image {image.tag} could not be built. The engine says:", details=lines)
 
 
 def _exists(tag: str) -> bool:
@@ -114,13 +119,6 @@ def _machine() -> dict[str, str]:
         if config and Path(config).is_file() and "index-url" in Path(config).read_text():
             return {**variables, "PIP_CONF": config}
     return variables
-
-
-def _tag(name: str, files: Iterable[Path], *variants: str) -> str:
-    digest = hashlib.sha256("\0".join([os.environ.get("BASE", ""), *variants]).encode())
-    for path in sorted({*files, paths.COMPOSE / "Dockerfile", paths.COMPOSE / "ready.py"}):
-        digest.update(f"{paths.shown(path)}\0{path.stat().st_mode & 0o111}\0".encode() + path.read_bytes())
-    return f"topolab-{name}:{digest.hexdigest()[:12]}"
 
 
 def _tree(folder: Path) -> list[Path]:

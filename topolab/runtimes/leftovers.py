@@ -22,16 +22,21 @@ def supervisor_of(directory: Path) -> psutil.Process | None:
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    """Every process that carries the stack's mark in its environment."""
+    """Every process that carries the stack's mark in its environment, or writes its stderr into the stack's logs.
+
+    The latter for nginx, which writes its title over its environment.
+    """
     mark = str(directory)
     found = []
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark:
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark or _stderr_of(process).startswith(f"{mark}/"):
                 found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
     return found
+
+
+def _stderr_of(process: psutil.Process) -> str:
+    return str(Path(f"/proc/{process.pid}/fd/2").readlink())
 
 
 def wait_gone(processes: Sequence[psutil.Process], seconds: float) -> None:

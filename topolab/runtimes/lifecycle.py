@@ -31,15 +31,12 @@ class StackStatus:
 def temporary(runtime: Runtime, plan: Plan) -> Iterator[Stack]:
     """A stack for one measurement, on any free port; gone when the context is left, however."""
     name = f"{plan.name}.{os.getpid()}"
-    try:
-        with state.claim(name):
-            stack = runtime.up(plan, name, port=None, temporary=True)
-            try:
-                yield stack
-            finally:
-                stack.down()
-    finally:
-        (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
+    with state.claim(name):
+        stack = runtime.up(plan, name, port=None, temporary=True)
+        try:
+            yield stack
+        finally:
+            stack.down()
 
 
 def up(runtimes: Runtimes, runtime: Runtime, plan: Plan, *, port: int) -> tuple[state.Record, bool]:
@@ -75,16 +72,18 @@ def down(runtimes: Runtimes, name: str) -> None:
         if record is None:
             raise LabError(f"{name} is not up. `topolab status` shows what is.")
         runtimes[record.runtime].stop(name)
-    (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
+        state.forget(name)
 
 
 def force_down(runtimes: Runtimes, name: str) -> None:
-    """Stops whatever runs of a stack, in any runtime, without reading its record."""
-    for runtime in runtimes.values():
-        with contextlib.suppress(LabError):  # an engine that does not answer has nothing of this stack either
+    """Stops whatever runs of a stack, in any runtime, without reading its record.
+
+    The record is forgotten only when every runtime could be asked: containers outlive an engine that is down.
+    """
+    with state.claim(name):
+        for runtime in runtimes.values():
             runtime.stop(name)
-    state.forget(name)
-    (state.stacks_dir() / f"{name}.lock").unlink(missing_ok=True)
+        state.forget(name)
 
 
 def status(runtimes: Runtimes) -> list[StackStatus]:
@@ -94,12 +93,15 @@ def status(runtimes: Runtimes) -> list[StackStatus]:
 
 
 def sweep(runtimes: Runtimes, say: Say) -> None:
-    """Clears away temporary stacks whose lab was killed."""
+    """Clears away temporary stacks whose lab was killed: those whose name nobody holds."""
     for name in state.names():
         record = state.read(name)
-        if record and state.abandoned(record):
-            say(f"clearing away {name}, left behind by a topolab that was killed")
-            down(runtimes, name)
+        if record and record.temporary:
+            with contextlib.suppress(state.Busy), state.claim(name):
+                if state.read(name):  # another lab may have been quicker
+                    say(f"clearing away {name}, left behind by a topolab that was killed")
+                    runtimes[record.runtime].stop(name)
+                    state.forget(name)
 
 
 def _difference(record: state.Record, plan: Plan, runtime: Runtime, port: int) -> str:

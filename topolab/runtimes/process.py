@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from topolab import packages, paths
 from topolab.errors import LabError, NotRunnable
@@ -29,6 +32,7 @@ from topolab.server import Server
 from topolab.store import write_text
 from topolab.topology import Service
 
+PYTHON = (sys.executable, "-P", "-m")  # -P: nothing is imported from the folder that the person stands in
 START_S = 30.0  # a server that is not healthy by then is given up
 STOP_S = 10.0  # the supervisor's own grace is 3 s
 
@@ -52,44 +56,49 @@ class ProcessRuntime:
         plan.require_startable()
         return plan
 
-    def prepare(self, plans: Sequence[Plan], say: Say) -> None:
+    def prepare(self, plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
         """Every server's virtualenv, several at a time."""
-        found = (venvs.lock_of(plan, service) for plan in plans for service in plan.programs)
-        locks = {lock.venv: lock for lock in found if lock}
+        needed = {plan.name: [lock for each in plan.programs if (lock := venvs.lock_of(plan, each))] for plan in plans}
+        missing = {lock.venv: lock for locks in needed.values() for lock in locks if not lock.ready}
         with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-            for made in [pool.submit(venvs.make, lock, say) for lock in locks.values() if not lock.ready]:
-                made.result()
+            made = {venv: pool.submit(venvs.make, lock, say) for venv, lock in missing.items()}
+        failed = {venv: error for venv, future in made.items() if isinstance(error := future.exception(), LabError)}
+        return {name: failed[lock.venv] for name, locks in needed.items() for lock in locks if lock.venv in failed}
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         """Starts the services under a supervisor; returns when the outer one answers /healthz."""
         port = choose(port)
-        self.prepare([plan], lambda _: None)
+        for error in self.prepare([plan], lambda _: None).values():
+            raise error
         directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
-        run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
-        (directory / "run").symlink_to(run_dir)
-        bind = _bind(plan, port, run_dir)
-        gate = f"127.0.0.1:{free_port()}"
-        variables = {**plan.environment(), **lab_environment(bind=bind, gate=gate, run_dir=str(run_dir))}
-        write_text(directory / "plan.env", environment_file(variables))
-        supervisor = _supervise(plan, name, directory, variables, temporary=temporary)
-        stack = ProcessStack(name, plan, port, bind, gate, supervisor)
+        supervisor: subprocess.Popen[bytes] | None = None
         try:
-            until_healthy(port, deadline_s=START_S, gone=lambda: (directory / "exit.json").exists())
+            run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
+            (directory / "run").symlink_to(run_dir)
+            bind = _bind(plan, port, run_dir)
+            gate = f"127.0.0.1:{free_port()}"
+            variables = {**plan.environment(), **lab_environment(bind=bind, gate=gate, run_dir=str(run_dir))}
+            write_text(directory / "plan.env", environment_file(variables))
+            supervisor = _supervise(plan, directory, variables, temporary=temporary)
+            until_healthy(port, deadline_s=START_S, gone=lambda: supervisor.poll() is not None)
         except BaseException as error:
-            ended, last = _how_it_ended(directory), _last_lines(directory)
-            stack.down()
+            try:
+                ended, last = _how_it_ended(directory), _last_lines(directory)
+            finally:
+                _end(name, supervisor)
             if isinstance(error, TimeoutError):
                 what = ended or f"was not healthy within {START_S:.0f} s"
                 raise LabError(f"{plan.name} did not start: {what}. Its last lines:", details=last) from None
             raise
-        return stack
+        return ProcessStack(name, plan, port, bind, gate, supervisor)
 
     def stop(self, name: str) -> None:
         """Ends what the record and the processes' own environment say belongs to the stack."""
         directory = state.directory(name)
         supervisor = leftovers.supervisor_of(directory)
         if supervisor:
-            supervisor.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                supervisor.terminate()
             leftovers.wait_gone([supervisor], STOP_S)
         rest = leftovers.processes_of(directory)
         leftovers.kill(rest)
@@ -97,7 +106,6 @@ class ProcessRuntime:
         link = directory / "run"
         if link.is_symlink():
             shutil.rmtree(link.readlink(), ignore_errors=True)
-        state.forget(name)
 
     def alive(self, name: str) -> dict[str, str]:
         """Each service: "running", or how the stack ended."""
@@ -128,7 +136,7 @@ class ProcessStack:
         """The instrument as another local process."""
         return running(
             [
-                sys.executable, "-m", "topolab.instrument", *arguments, *self.bind.listeners(), "--gate", self.gate,
+                *PYTHON, "topolab.instrument", *arguments, *self.bind.listeners(), "--gate", self.gate,
                 "--watch-stdin",
             ]
         )  # fmt: skip
@@ -137,10 +145,17 @@ class ProcessStack:
         return who_serves(self.port, self.plan)
 
     def down(self) -> None:
-        ProcessRuntime().stop(self.name)
-        if self.supervisor.stdin:
-            self.supervisor.stdin.close()
-        self.supervisor.wait()
+        _end(self.name, self.supervisor)
+
+
+def _end(name: str, supervisor: subprocess.Popen[bytes] | None) -> None:
+    """Stops a stack, reaps its supervisor, and forgets it."""
+    ProcessRuntime().stop(name)
+    if supervisor:
+        if supervisor.stdin:
+            supervisor.stdin.close()
+        supervisor.wait()
+    state.forget(name)
 
 
 def _bind(plan: Plan, port: int, run_dir: Path) -> Bind:
@@ -154,9 +169,7 @@ def _bind(plan: Plan, port: int, run_dir: Path) -> Bind:
     return Bind(tuple(f"127.0.0.1:{free_port()}" for _ in numbers), outer)
 
 
-def _supervise(
-    plan: Plan, name: str, directory: Path, variables: dict[str, str], *, temporary: bool
-) -> subprocess.Popen[bytes]:
+def _supervise(plan: Plan, directory: Path, variables: dict[str, str], *, temporary: bool) -> subprocess.Popen[bytes]:
     services = [
         {
             "name": name,
@@ -174,7 +187,7 @@ def _supervise(
     )
     with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "topolab.runtimes.supervisor", str(directory)],
+            [*PYTHON, "topolab.runtimes.supervisor", str(directory)],
             stdin=subprocess.PIPE if temporary else subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 

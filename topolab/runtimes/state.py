@@ -6,19 +6,22 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from topolab import paths
 from topolab.errors import LabError
 from topolab.plan import Plan
 from topolab.runtimes.base import RuntimeName
 from topolab.store import write_text
+
+
+class Busy(LabError):
+    """Another lab holds this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,7 @@ class Record:
     port: int
     plan: dict[str, str]
     started: str
-    owner: int  # pid of the lab that started it; a temporary stack must not outlive it
-    owner_started: float
-    temporary: bool
+    temporary: bool  # for one measurement: it must not outlive the lab that holds its name
 
 
 def stacks_dir() -> Path:
@@ -41,13 +42,14 @@ def stacks_dir() -> Path:
 
 
 def directory(name: str) -> Path:
-    """Where a stack's record and logs are."""
+    """Where a stack's record and logs are. A name that is none, a path say, is a `LabError`."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise LabError(f'"{name}" is not the name of a stack. `topolab status` shows them.')
     return stacks_dir() / name
 
 
 def begin(name: str, plan: Plan, runtime: RuntimeName, *, port: int, temporary: bool) -> Path:
     """Records a stack before anything of it starts; its directory is made anew."""
-    me = psutil.Process()
     record = Record(
         name=name,
         topology=plan.name,
@@ -55,8 +57,6 @@ def begin(name: str, plan: Plan, runtime: RuntimeName, *, port: int, temporary: 
         port=port,
         plan=plan.environment(),
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        owner=me.pid,
-        owner_started=me.create_time(),
         temporary=temporary,
     )
     place = directory(name)
@@ -90,35 +90,41 @@ def forget(name: str) -> None:
     shutil.rmtree(directory(name), ignore_errors=True)
 
 
-def abandoned(record: Record) -> bool:
-    """A temporary stack whose lab has gone."""
-    return record.temporary and not same_process(record.owner, record.owner_started)
-
-
-def same_process(pid: int, started: float) -> bool:
-    """Whether that very process still runs (a pid alone may have been given to another)."""
-    try:
-        return abs(psutil.Process(pid).create_time() - started) < 0.01
-    except psutil.NoSuchProcess:
-        return False
-
-
 @contextlib.contextmanager
 def claim(name: str) -> Iterator[None]:
-    """Holds the name of a stack while it is started or stopped; a second lab gets a `LabError`."""
+    """Holds the name of a stack while it is started or stopped, or for as long as a temporary one is up.
+
+    A second lab gets `Busy`. The hold ends with the process, however it ends: a temporary stack that nobody
+    holds has lost its lab.
+    """
+    directory(name)
     stacks_dir().mkdir(parents=True, exist_ok=True)
     path = stacks_dir() / f"{name}.lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise LabError(
-                f'Another topolab (pid {holder}) is starting or stopping "{name}" right now. Wait for it, '
-                "then look with `topolab status`."
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+    while True:
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise Busy(
+                    f'Another topolab (pid {holder}) is starting or stopping "{name}" right now. Wait for it, '
+                    "then look with `topolab status`."
+                ) from error
+            if not _still_there(file.fileno(), path):
+                continue  # it was removed between our open and our lock: that lock holds nothing
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)  # while it is held, so that nobody can hold a removed one
+            return
+
+
+def _still_there(descriptor: int, path: Path) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False

@@ -39,7 +39,9 @@ def main(directory: Path) -> int:
         reason = _wait(services, wakeup, watch_stdin=spec["temporary"])
     finally:
         _stop(services)
-        (directory / "exit.json").write_text(json.dumps(reason) + "\n")
+        part = directory / "exit.json.part"
+        part.write_text(json.dumps(reason) + "\n")
+        part.replace(directory / "exit.json")
     return 0
 
 
