@@ -57,10 +57,10 @@ def test_what_each_request_got(gate: int) -> None:
         ("on_arrival", "error", 502, 3),
     ]
     times = {(one["fate"], one["status"]): (one["first_s"], one["last_s"]) for one in ended.result["held"]}
-    assert 2.0 <= times["error", 504][0] <= times["error", 504][1] < 2.4
-    assert 2.4 <= times["reset", None][0] <= times["reset", None][1] < 2.8
+    assert 2.0 <= times["error", 504][0] <= times["error", 504][1] < 3.0
+    assert 2.4 <= times["reset", None][0] <= times["reset", None][1] < 3.4
     assert times["silence", None][0] >= 3.0
-    assert times["error", 502][1] < 0.5
+    assert times["error", 502][1] < 1.0
     after = ended.result["after_release"]
     assert (after["answered"], after["failed"], after["left"]) == (12, 0, 0)
     assert (after["recovered"], after["recovery_s"]) == (0, None)
