@@ -278,7 +278,8 @@ def down(topologies: tuple[str, ...], force: bool) -> None:
     """Stop stacks (without names: all of them), also those that a killed topolab left behind."""
     down_now = [name for name in topologies if _take_down(name, force=force)]
     if not topologies:
-        lifecycle.sweep(RUNTIMES, say)
+        if not force:
+            lifecycle.sweep(RUNTIMES, say)
         for name in state.names():
             record = None if force else state.read(name)
             if record and record.temporary:
