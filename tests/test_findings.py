@@ -9,22 +9,38 @@ import pytest
 
 from topolab.findings import examine, verdict
 from topolab.ledger import PlaceCount
-from topolab.results import AfterRelease, ListenerQueue, Observation, Prediction
+from topolab.results import (
+    AfterRelease,
+    Applied,
+    Asked,
+    ExpectedQueue,
+    ListenerQueue,
+    Observation,
+    Prediction,
+    SettingValue,
+)
 from topolab.runtimes.fake import observation
 
 PLACES = (PlaceCount("app", "handler", 10), PlaceCount("app", "accept_queue", 90))
 QUEUE = ListenerQueue("app", "127.0.0.1:8000", recv_q=90, send_q=100, unaccepted=90)
-PREDICTED = Prediction(PLACES, bound_by="threads")
+PREDICTED = Prediction(PLACES, bound_by="threads", queues=(ExpectedQueue("app", backlog=100, bound=100),))
+ASKED = Asked(requests=100, settings={}, limits={})
+LIMITS: dict[str, SettingValue] = {"nofile": 1024, "somaxconn": 4096}
+APPLIED = Applied(
+    processes_read=1, nofile_min=1024, nofile_max=1024, nproc_min=None, nproc_max=None, cgroups_read=0, pids_max=None,
+    somaxconn=4096, tcp_max_syn_backlog=2048, tcp_abort_on_overflow=0, ip_local_port_range="32768 60999",
+)  # fmt: skip
 
 
 def seen(*places: PlaceCount, **instrument: Any) -> Observation:
     observed = observation(*(places or PLACES), listeners=(QUEUE,))
+    observed = replace(observed, applied=APPLIED)
     return replace(observed, instrument=replace(observed.instrument, **instrument))
 
 
 def test_a_run_without_findings_is_valid() -> None:
     """Balanced, as predicted, at rest and on time: no finding, VALID."""
-    findings = examine(PREDICTED, seen(), requests=100)
+    findings = examine(ASKED, LIMITS, PREDICTED, seen())
     assert findings == ()
     assert verdict(findings) == "VALID"
 
@@ -38,6 +54,15 @@ def test_a_run_without_findings_is_valid() -> None:
         (replace(seen(), listeners=(replace(QUEUE, unaccepted=89),)), ["queue_mismatch"],
          "The kernel counts 90 in the accept queue of app (127.0.0.1:8000), the census 89. Other clients may be "
          "talking to this server; stop them and run again."),
+        (replace(seen(), listeners=()), ["listener_missing"],
+         "The census found no listener of app, so its accept queue was not looked at. Its address may be wrong in the "
+         "server's `run`."),
+        (replace(seen(), listeners=(replace(QUEUE, send_q=2048),)), ["backlog_not_applied"],
+         "app (127.0.0.1:8000) listens with a queue of 2048, the plan says 100. The server's `run` or its model does "
+         "not do what the setting says."),
+        (replace(seen(), applied=replace(APPLIED, nofile_min=512)), ["limit_not_applied"],
+         "nofile is 512 in the running server, the plan says 1024. Something between the lab and the kernel cuts it: a "
+         "hard limit, the engine, or a service manager."),
         (seen(PlaceCount("app", "handler", 11), PlaceCount("app", "accept_queue", 89)),
          ["prediction_differs", "prediction_differs"],
          "app handler: 11 measured, exactly 10 predicted. If it stays when run again, the server's model "
@@ -61,10 +86,22 @@ def test_a_run_without_findings_is_valid() -> None:
 )  # fmt: skip
 def test_each_doubt_has_its_finding(observed: Observation, codes: list[str], text: str) -> None:
     """What is wrong with a run is found, and its finding says what was seen and what to do."""
-    findings = examine(PREDICTED, observed, requests=100)
+    findings = examine(ASKED, LIMITS, PREDICTED, observed)
     assert [finding.code for finding in findings] == codes
     assert findings[0].message == text
     assert verdict(findings) == "SUSPECT"
+
+
+def test_a_silent_clip_is_found_and_one_that_was_asked_for_is_not() -> None:
+    """A backlog that the machine's own somaxconn cuts is a finding; where somaxconn was asked for it is no surprise."""
+    clipped = replace(PREDICTED, queues=(ExpectedQueue("app", backlog=2048, bound=100),))
+    [finding] = examine(ASKED, LIMITS, clipped, seen())
+    assert (finding.code, finding.message) == (
+        "backlog_clipped",
+        "app asks for a backlog of 2048, and the kernel silently makes 100 of it (net.core.somaxconn). Raise "
+        "somaxconn, or ask for less.",
+    )
+    assert examine(replace(ASKED, limits={"somaxconn": 100}), LIMITS, clipped, seen()) == ()
 
 
 def test_bounds_of_a_random_server_are_kept_and_broken() -> None:
@@ -73,9 +110,11 @@ def test_bounds_of_a_random_server_are_kept_and_broken() -> None:
         (PlaceCount("app", "handler", 40, 10, 40), PlaceCount("app", "waiting", 0, 0, 30)), bound_by="threads"
     )
     inside = seen(PlaceCount("app", "handler", 17), PlaceCount("app", "waiting", 23))
-    assert examine(random, inside, requests=40) == ()
+    assert examine(replace(ASKED, requests=40), {}, random, inside) == ()
     outside = seen(PlaceCount("app", "handler", 9), PlaceCount("app", "waiting", 31))
-    assert [finding.message.split(". ")[0] for finding in examine(random, outside, requests=40)] == [
+    assert [
+        finding.message.split(". ")[0] for finding in examine(replace(ASKED, requests=40), {}, random, outside)
+    ] == [
         "app handler: 9 measured, 10 to 40 predicted",
         "app waiting: 31 measured, 0 to 30 predicted",
     ]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from topolab.ledger import SPOTS, Ledger
-from topolab.results import Finding, Observation, Prediction, Verdict
+from topolab.results import Applied, Asked, Finding, Observation, Prediction, SettingValue, Verdict
 
 # Openings this late (p99) come as one burst of more than a second's worth. Less than that changes the order of
 # arrivals, not where they stand at rest: the census waits for every retry that still has room.
 LATE_S = 1.0
 
 
-def examine(predicted: Prediction, observed: Observation, *, requests: int) -> tuple[Finding, ...]:
-    """All findings of one capacity run; none means VALID."""
+def examine(
+    asked: Asked, limits: Mapping[str, SettingValue], predicted: Prediction, observed: Observation
+) -> tuple[Finding, ...]:
+    """All findings of one capacity run; none means VALID. `limits` are the plan's."""
     return (
-        *_balance(observed, requests),
+        *_balance(observed, asked.requests),
         *_queues(observed),
+        *_backlogs(asked, predicted, observed),
+        *_limits(limits, observed.applied),
         *_differences(predicted, Ledger(observed.places)),
         *_rest(observed),
         *_honesty(observed),
@@ -46,6 +50,54 @@ def _queues(observed: Observation) -> Iterator[Finding]:
                 "queue_mismatch",
                 f"The kernel counts {queue.recv_q} in the accept queue of {queue.service} ({queue.address}), the "
                 f"census {queue.unaccepted}. Other clients may be talking to this server; stop them and run again.",
+            )
+
+
+def _backlogs(asked: Asked, predicted: Prediction, observed: Observation) -> Iterator[Finding]:
+    """The queues that the kernel really made, against the planned ones."""
+    for expected in predicted.queues:
+        made = [queue for queue in observed.listeners if queue.service == expected.service]
+        if not made:
+            yield Finding(
+                "listener_missing",
+                f"The census found no listener of {expected.service}, so its accept queue was not looked at. "
+                "Its address may be wrong in the server's `run`.",
+            )
+        for queue in made:
+            if queue.send_q != expected.bound:
+                yield Finding(
+                    "backlog_not_applied",
+                    f"{expected.service} ({queue.address}) listens with a queue of {queue.send_q}, the plan says "
+                    f"{expected.bound}. The server's `run` or its model does not do what the setting says.",
+                )
+        somaxconn_was_asked_for = "somaxconn" in asked.limits or asked.limits_name != "default"
+        if expected.bound < expected.backlog and not somaxconn_was_asked_for:
+            yield Finding(
+                "backlog_clipped",
+                f"{expected.service} asks for a backlog of {expected.backlog}, and the kernel silently makes "
+                f"{expected.bound} of it (net.core.somaxconn). Raise somaxconn, or ask for less.",
+            )
+
+
+def _limits(limits: Mapping[str, SettingValue], applied: Applied | None) -> Iterator[Finding]:
+    """The limits that the server's processes really have, against the plan's."""
+    if applied is None:
+        return
+    got: dict[str, SettingValue | None] = {
+        name: getattr(applied, name) for name in ("somaxconn", "tcp_max_syn_backlog", "tcp_abort_on_overflow")
+    }
+    got["ip_local_port_range"] = applied.ip_local_port_range
+    if applied.processes_read:
+        got["nofile"] = applied.nofile_min
+        got["nproc"] = applied.nproc_min
+    if applied.cgroups_read:
+        got["pids"] = applied.pids_max
+    for name, value in got.items():
+        if name in limits and value is not None and value != limits[name]:
+            yield Finding(
+                "limit_not_applied",
+                f"{name} is {value} in the running server, the plan says {limits[name]}. Something between the lab and "
+                "the kernel cuts it: a hard limit, the engine, or a service manager.",
             )
 
 

@@ -19,6 +19,10 @@ Route = Literal["gate", "sleep", "async"]  # how a held view waits: at the gate,
 FindingCode = Literal[
     "unbalanced",
     "queue_mismatch",
+    "listener_missing",
+    "backlog_not_applied",
+    "backlog_clipped",
+    "limit_not_applied",
     "prediction_differs",
     "not_at_rest",
     "processes_missing",
@@ -167,6 +171,15 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedQueue:
+    """A listener's accept queue as planned: the backlog that the server asks for, and what somaxconn leaves of it."""
+
+    service: Service
+    backlog: int
+    bound: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says. `bound_by` is the setting or limit that draws the line for these N requests.
 
@@ -178,6 +191,7 @@ class Prediction:
     bound_by: str | None
     next_limit: str | None = None
     because: str | None = None
+    queues: tuple[ExpectedQueue, ...] = ()
 
     @property
     def ledger(self) -> Ledger:
@@ -186,10 +200,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The measured ledger and the listeners behind it."""
+    """The measured ledger, the listeners behind it, and the limits that the kernel really applied."""
 
     places: tuple[PlaceCount, ...]
     listeners: tuple[ListenerQueue, ...] = ()
+    applied: Applied | None = None
 
     @property
     def ledger(self) -> Ledger:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from topolab import findings, host
+from topolab import findings, host, listeners
 from topolab.errors import LabError
 from topolab.model import predict
 from topolab.plan import Plan
@@ -46,7 +46,7 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
     requests = plan.asked.requests
     pace = pace or Pace.of(requests)
     started, clock = time.time(), time.monotonic()
-    predicted = predict(plan, requests)
+    predicted = replace(predict(plan, requests), queues=listeners.expected(plan))
     on_event({"event": "progress", "phase": "starting"})
     with temporary(runtime, plan) as stack:
         versions = stack.versions()
@@ -54,14 +54,14 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
         with stack.instrument(arguments) as events:
             observed = _observe(events, on_event)
         on_event({"event": "progress", "phase": "stopping"})
-    found = findings.examine(predicted, observed, requests=requests)
+    found = findings.examine(plan.asked, dict(plan.limits), predicted, observed)
     return Run(
         experiment="capacity",
         topology=plan.name,
         runtime=runtime.name,
         asked=plan.asked,
         predicted=predicted,
-        measured=Measured(observed.places, observed.listeners),
+        measured=Measured(observed.places, observed.listeners, observed.applied),
         after_release=observed.after_release,
         verdict=findings.verdict(found),
         findings=found,

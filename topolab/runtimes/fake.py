@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from topolab import listeners
 from topolab.errors import LabError
 from topolab.ledger import PlaceCount
 from topolab.plan import Plan
@@ -87,4 +88,8 @@ class FakeStack:
         yield {"event": "progress", "phase": "opening", "done": 1, "of": 1}
         if isinstance(scripted, LabError):
             raise scripted
-        yield {"event": "result", **to_json(scripted)}
+        queues = tuple(
+            ListenerQueue(queue.service, "fake", recv_q=0, send_q=queue.bound, unaccepted=0)
+            for queue in listeners.expected(self.plan)
+        )
+        yield {"event": "result", **to_json(replace(scripted, listeners=scripted.listeners or queues))}
