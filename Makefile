@@ -8,13 +8,15 @@ RUNTIME  ?= auto
 REQUESTS ?= 1000
 LIMITS   ?= default
 SET      ?=
+ROUTE    ?= gate
+HOLD     ?= 0
 PORT     ?= 8000
 FOLLOW   ?=
 NAME     ?=
 
 PYTHON  ?= python3
 TOPOLAB := .venv/bin/topolab
-PLAN     = --requests $(REQUESTS) --limits $(LIMITS) $(foreach pair,$(SET),--set '$(pair)')
+PLAN     = --requests $(REQUESTS) --limits $(LIMITS) --route $(ROUTE) $(foreach pair,$(SET),--set '$(pair)')
 NAMED    = $(or $(TOPOLOGY),$(error Say which one: make $@ TOPOLOGY=gunicorn-sync (`make list` names them)))
 
 help:  ## List the targets
@@ -34,8 +36,8 @@ setup: .venv/.complete  ## Make .venv, and install nginx where we may (as root o
 compare: setup  ## Measure TOPOLOGY="a b" (all by default), print the table, write the report
 	@$(TOPOLAB) compare $(TOPOLOGY) --runtime $(RUNTIME) $(PLAN)
 
-capacity: setup  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x
-	@$(TOPOLAB) capacity $(NAMED) --runtime $(RUNTIME) $(PLAN)
+capacity: setup  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x [ROUTE=gate|sleep|async] [HOLD=seconds]
+	@$(TOPOLAB) capacity $(NAMED) --runtime $(RUNTIME) $(PLAN) --hold $(HOLD)
 
 up: setup  ## Bring TOPOLOGY=x up on PORT=8000 [RUNTIME=compose|process] [SET="workers=4 backlog=64"]
 	@$(TOPOLAB) up $(NAMED) --runtime $(RUNTIME) $(PLAN) --port $(PORT)

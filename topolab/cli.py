@@ -22,7 +22,7 @@ from topolab.errors import LabError
 from topolab.experiments.capacity import capacity as measure_capacity
 from topolab.experiments.compare import compare as measure_all
 from topolab.experiments.proof import cells
-from topolab.options import Wanted, json_option, plan_options, run_options
+from topolab.options import Wanted, hold_option, json_option, plan_options, run_options
 from topolab.plan import Plan
 from topolab.results import Comparison, NotRun, Run, to_json
 from topolab.runtimes import lifecycle, state
@@ -114,6 +114,7 @@ def show_(topology: str, wanted: Wanted, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("topologies", nargs=-1, required=True, metavar="TOPOLOGY...")
+@hold_option
 @run_options
 @json_option
 def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
@@ -145,6 +146,7 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
+@hold_option
 @run_options
 @json_option
 def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:

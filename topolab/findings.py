@@ -24,7 +24,7 @@ def examine(
         *_differences(predicted, Ledger(observed.places)),
         *_rest(observed),
         *_honesty(observed),
-        *_followed(observed),
+        *_followed(predicted, observed),
     )
 
 
@@ -149,9 +149,9 @@ def _honesty(observed: Observation) -> Iterator[Finding]:
         )
 
 
-def _followed(observed: Observation) -> Iterator[Finding]:
+def _followed(predicted: Prediction, observed: Observation) -> Iterator[Finding]:
     after = observed.after_release
-    if after.failed:
+    if after.failed and not predicted.may_fail:
         yield Finding(
             "requests_failed",
             f"{after.failed} requests stood on the server's side at the census and got no good answer after the "

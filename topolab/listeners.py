@@ -12,18 +12,21 @@ from topolab.topology import Service
 
 
 def expected(plan: Plan) -> tuple[ExpectedQueue, ...]:
-    """One for each service that listens; several listeners of a service ask for the same."""
+    """One for each service that is to listen when the census is taken."""
     return tuple(_queues(plan))
 
 
 def _queues(plan: Plan) -> Iterator[ExpectedQueue]:
     variant = plan.app.server.variant(plan.names(plan.app, requests=plan.asked.requests))
-    yield _queue(plan, plan.app, variant.accept_queue)
+    yield from _queue(plan, plan.app, variant.accept_queue)
     if plan.front and plan.front.server.front:
-        yield _queue(plan, plan.front, plan.front.server.front.accept_queue)
+        yield from _queue(plan, plan.front, plan.front.server.front.accept_queue)
 
 
-def _queue(plan: Plan, service: Service, queue: AcceptQueue) -> ExpectedQueue:
+def _queue(plan: Plan, service: Service, queue: AcceptQueue) -> Iterator[ExpectedQueue]:
     names = plan.names(service, requests=plan.asked.requests)
-    backlog = int(count(queue.backlog, names, where=f"{service.server.where}: accept_queue.backlog"))
-    return ExpectedQueue(service.name, backlog, int(min(backlog, names["somaxconn"])))
+    where = f"{service.server.where}: accept_queue"
+    backlog = int(count(queue.backlog, names, where=f"{where}.backlog"))
+    queues = int(count(queue.queues, names, where=f"{where}.queues"))
+    if queues:
+        yield ExpectedQueue(service.name, backlog * queues, int(min(backlog, names["somaxconn"])) * queues)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from topolab.plan import Plan, resolve
+from topolab.results import Route
 from topolab.topology import Catalog
 
 Verb = Callable[..., Any]
@@ -24,11 +25,21 @@ class Wanted:
     sets: tuple[str, ...]
     limits_name: str
     requests: int
+    route: Route = "gate"
+    hold_s: float = 0.0
     runtime_name: str = "auto"
 
     def plan(self, name: str) -> Plan:
         """That topology with what was asked for. Raises `LabError` where it does not fit."""
-        return resolve(Catalog(), name, sets=self.sets, limits_name=self.limits_name, requests=self.requests)
+        return resolve(
+            Catalog(),
+            name,
+            sets=self.sets,
+            limits_name=self.limits_name,
+            requests=self.requests,
+            route=self.route,
+            hold_s=self.hold_s,
+        )
 
     def plans(self, names: Sequence[str]) -> list[Plan]:
         return [self.plan(name) for name in names]
@@ -40,6 +51,13 @@ def plan_options(verb: Verb) -> Verb:
         verb,
         click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Override a setting or a limit."),
         click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
+        click.option(
+            "--route",
+            type=click.Choice(["gate", "sleep", "async"]),
+            default="gate",
+            show_default=True,
+            help="How a view waits: for a downstream service, asleep (no descriptor), or as an async view.",
+        ),
         click.option(
             "--requests", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="How many requests."
         ),
@@ -57,6 +75,18 @@ def run_options(verb: Verb) -> Verb:
         help="Local processes, containers, or containers where an engine answers.",
     )
     return runtime(plan_options(verb))
+
+
+def hold_option(verb: Verb) -> Verb:
+    """--hold, for verbs that measure."""
+    return click.option(
+        "--hold",
+        "hold_s",
+        type=click.FloatRange(0, 600),
+        default=0.0,
+        metavar="SECONDS",
+        help="Keep all held for so long after the census; see what the others get, and how those outside come back.",
+    )(verb)
 
 
 def _gathered(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:

@@ -105,6 +105,7 @@ def resolve(
     limits_name: str = "default",
     requests: int = 1000,
     route: Route = "gate",
+    hold_s: float = 0.0,
 ) -> Plan:
     """A topology, a limit set and `NAME=VALUE` overrides as a plan, everything checked.
 
@@ -142,7 +143,14 @@ def resolve(
             value_parsed = setting.parsed(value, where=f"--set {key}")
             settings[service][setting_name] = value_parsed
             asked_settings[f"{service}.{setting_name}"] = value_parsed
-    asked = Asked(requests=requests, settings=asked_settings, limits=asked_limits, limits_name=limits_name, route=route)
+    asked = Asked(
+        requests=requests,
+        settings=asked_settings,
+        limits=asked_limits,
+        limits_name=limits_name,
+        route=route,
+        hold_s=hold_s,
+    )
     demanded = frozenset(asked_limits) | {limit for limit in limits if limits[limit] != default.get(limit)}
     return Plan(topology, settings, limits, asked, demanded)
 
@@ -165,6 +173,11 @@ def _with_instances(topology: Topology, value: str) -> Topology:
     assert isinstance(number, int)
     if number > 1 and len(topology.services) == 1:
         raise LabError(f"--set instances is {number}, but {topology.name} has no front to balance over them. Write 1.")
+    if number > 1 and topology.services[1].server.inside:
+        raise LabError(
+            f"--set instances is {number}, but the front of {topology.name} is part of the app server's own program. "
+            "Write 1."
+        )
     return replace(topology, instances=number)
 
 

@@ -168,11 +168,15 @@ class Asked:
     limits: dict[str, SettingValue]
     limits_name: str = "default"
     route: Route = "gate"
+    hold_s: float = 0.0  # how long all were held after the census
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedQueue:
-    """A listener's accept queue as planned: the backlog that the server asks for, and what somaxconn leaves of it."""
+    """A service's accept queue as planned: the backlog that the server asks for, and what somaxconn leaves of it.
+
+    Listeners that share one address (SO_REUSEPORT) count together, as in `ListenerQueue`.
+    """
 
     service: Service
     backlog: int
@@ -192,6 +196,7 @@ class Prediction:
     next_limit: str | None = None
     because: str | None = None
     queues: tuple[ExpectedQueue, ...] = ()
+    may_fail: str | None = None  # why requests may get no good answer after the release, where the server is like that
 
     @property
     def ledger(self) -> Ledger:
@@ -244,6 +249,7 @@ class Run:
     command: str  # what to type to do it again
     started: str  # ISO 8601, UTC
     seconds: float  # stack up, measured, and down again
+    held: tuple[Outcome, ...] = ()  # what they got while they were held after the census
     format: int = FORMAT
 
     @property

@@ -72,6 +72,7 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
         command=command(plan, runtime.name),
         started=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) + f".{int(started % 1 * 1000):03d}Z",
         seconds=round(time.monotonic() - clock, 3),
+        held=observed.held,
     )
 
 
@@ -83,6 +84,8 @@ def command(plan: Plan, runtime: str) -> str:
         words += ["--limits", asked.limits_name]
     if asked.route != "gate":
         words += ["--route", asked.route]
+    if asked.hold_s:
+        words += ["--hold", f"{asked.hold_s:g}"]
     for name, value in {**asked.settings, **asked.limits}.items():
         words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     return shlex.join(words)
@@ -92,6 +95,7 @@ def _arguments(plan: Plan, pace: Pace) -> list[str]:
     return [
         "capacity", "--requests", str(plan.asked.requests), "--processes", str(plan.processes()),
         "--rate", f"{pace.rate:g}", "--deadline", f"{pace.deadline_s:g}",
+        "--route", plan.asked.route, "--hold", f"{plan.asked.hold_s:g}",
     ]  # fmt: skip
 
 

@@ -45,6 +45,7 @@ def ledger(run: Run) -> RenderableType:
         head.append(f"\nwith {words.clean(changes)}")
     parts: list[RenderableType] = [head, _places(run), _bound(run)]
     parts += [_listeners(run)] if run.measured.listeners else []
+    parts += [_held(run)] if run.held else []
     parts += [_after(run), _honesty(run.instrument)]
     parts += [_doubts(run.topology, run.findings)] if run.findings else []
     parts.append(_Command("Again: ", run.command))
@@ -147,9 +148,19 @@ def _bound(run: Run) -> Text:
     return Text.assemble(("Bound by: ", "dim"), words.clean(words.bound(run)), because)
 
 
+def _held(run: Run) -> RenderableType:
+    head = Text(f"Held for {run.asked.hold_s:g} s more; since they were opened they got:", "dim")
+    return Group(head, *(_indented(words.outcome(outcome)) for outcome in run.held))
+
+
 def _after(run: Run) -> Text:
-    text = ", ".join(words.released(run.after_release))
-    last = f"; the last answer after {run.after_release.seconds_to_last:.1f} s" if run.after_release.answered else ""
+    after = run.after_release
+    text = ", ".join(words.released(after))
+    last = f"; the last answer after {after.seconds_to_last:.1f} s" if after.answered else ""
+    if after.recovered:
+        last += (
+            f"; {words.number(after.recovered)} of them had been unanswered, the last for {after.recovery_s:.1f} s more"
+        )
     return Text.assemble(("After release: ", "dim"), text, last)
 
 

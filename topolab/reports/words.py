@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topolab.ledger import SPOTS, Ledger, Place, PlaceCount, Service, Spot
-from topolab.results import AfterRelease, Asked, Comparison, Host, NotRun, Run
+from topolab.results import AfterRelease, Asked, Comparison, Host, NotRun, Outcome, Run
 
 NAMES: dict[Place, str] = {
     "handler": "handler",
@@ -135,6 +135,14 @@ def released(after: AfterRelease) -> tuple[str, ...]:
         f"{number(after.answered)} answered",
         *(f"{number(count)} {what}" for count, what in others if count),
     )
+
+
+def outcome(it: Outcome) -> str:
+    """What some of the held got: `4 from handler: status 500 after 5.4 s`; a range where they differ."""
+    times = f"{it.first_s:.1f} s" if it.last_s - it.first_s < 0.05 else f"{it.first_s:.1f} to {it.last_s:.1f} s"
+    place = "which had an end before the census" if it.what == "on_arrival" else f"from {it.what.replace('_', ' ')}"
+    fates = {"silence": f"nothing in {times}", "error": f"status {it.status} after {times}"}
+    return f"{number(it.count)} {place}: {fates.get(it.fate, f'{it.fate} after {times}')}"
 
 
 def name(run: Run | NotRun, comparison: Comparison) -> str:
