@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from topolab.errors import LabError
+from topolab.filling import independent
 from topolab.ledger import Spot
-from topolab.model import independent, lines, predict
+from topolab.model import lines, predict
 from topolab.plan import resolve
 from topolab.results import Prediction
 from topolab.topology import Catalog
@@ -24,6 +25,7 @@ def places(prediction: Prediction) -> dict[str, int]:
 
 
 HANDLER, WAITING, QUEUE = "app handler", "app waiting", "app accept_queue"
+FRONT_WAITING, FRONT_QUEUE = "front waiting", "front accept_queue"
 UNANSWERED, ERROR, RESET, CONNECTING = "client unanswered", "client error", "client reset", "front connecting"
 
 
@@ -52,6 +54,12 @@ UNANSWERED, ERROR, RESET, CONNECTING = "client unanswered", "client error", "cli
          {HANDLER: 4, QUEUE: 65, CONNECTING: 231}, "workers"),
         ("nginx-gunicorn-sync", 300, ["workers=4", "front.worker_connections=128"],
          {HANDLER: 4, QUEUE: 59, RESET: 237}, "workers"),
+        ("apache-mod-wsgi", 300, ["processes=2", "threads=5"],
+         {HANDLER: 10, QUEUE: 101, FRONT_WAITING: 189}, "threads"),
+        ("apache-mod-wsgi", 400, ["threads=10", "max_request_workers=25"],
+         {HANDLER: 10, QUEUE: 15, FRONT_QUEUE: 375}, "threads"),
+        ("apache-mod-wsgi", 1000, ["threads=10", "max_request_workers=25"],
+         {HANDLER: 10, QUEUE: 15, FRONT_QUEUE: 512, UNANSWERED: 463}, "threads"),
     ],
 )  # fmt: skip
 def test_the_predicted_ledger_is_the_one_that_was_measured(
@@ -145,6 +153,27 @@ def test_bounds_of_independent_listeners_are_those_of_every_possible_share() -> 
             (handler, h * listeners), (waiting, w * listeners), (queue, k * listeners),
         ]  # fmt: skip
         assert independent(requests, listeners, rooms, outside) == extremes, (listeners, h, w, k, requests)
+
+
+def test_a_front_that_is_random_itself_moves_the_bounds_of_what_stands_there(catalog: Catalog) -> None:
+    """Apache's 16 processes may each leave a thread idle: up to 16 requests fewer inside, and as many more outside."""
+    found = {
+        f"{place.service} {place.place}": (place.count, place.at_least, place.at_most)
+        for place in predicted(catalog, "apache-mod-wsgi", 1000).places
+    }
+    assert found == {
+        HANDLER: (15, None, None), QUEUE: (101, None, None), FRONT_WAITING: (284, 268, 284),
+        FRONT_QUEUE: (512, None, None), UNANSWERED: (88, 88, 104),
+    }  # fmt: skip
+
+
+def test_a_process_that_dies_of_its_limit_leaves_the_rest_anywhere(catalog: Catalog) -> None:
+    """Where a limit kills, all may end with an error, and every place holds anything up to what would fill it."""
+    prediction = predicted(catalog, "apache-mod-wsgi", 300, "threads=200", "nofile=256")
+    found = {f"{place.service} {place.place}": (place.at_least, place.at_most) for place in prediction.places}
+    assert found == {HANDLER: (0, 82), QUEUE: (0, 101), FRONT_WAITING: (0, 117), ERROR: (0, 300)}
+    assert prediction.because
+    assert prediction.bound_by == "nofile"
 
 
 @pytest.mark.parametrize(

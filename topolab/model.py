@@ -7,12 +7,12 @@ kernel is bounded, and that a request stands in the first place with room, from 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from topolab.expressions import count, evaluate
-from topolab.ledger import Ledger, Place, PlaceCount, Spot
+from topolab.filling import Filled, Rooms, between, independent
+from topolab.ledger import SERVICE_PLACES, Ledger, Place, PlaceCount, Spot
 from topolab.plan import Plan
 from topolab.results import Prediction
 from topolab.server import AcceptQueue, Capacity, Randomness, Term
@@ -48,94 +48,103 @@ def predict(plan: Plan, requests: int) -> Prediction:
     """
     variant = _variant(plan, requests)
     handler = _smallest(_lines(plan, plan.app, variant.handler, "handler", requests))
-    waiting_room = _capacity(_lines(plan, plan.app, variant.waiting, "waiting", requests))
-    queue = _queue(plan, plan.app, variant.accept_queue, requests)
-    counts: Counter[Spot] = Counter()
-    bounds: dict[Spot, tuple[int, int]] = {}
-
-    arriving = _admitted(plan, requests, app_holds=handler.at + waiting_room + queue)
-    if plan.front and plan.front.server.front:
-        counts["client", plan.front.server.front.beyond] += requests - arriving
-
-    handled = int(min(handler.at, arriving))
-    rest = arriving - handled
-    because = handler.term.because if rest else None
-    counts["app", "handler"] += handled
-    if rest and handler.term.then:
-        counts["client", handler.term.then] += rest
-    else:
-        waiting = int(min(rest, waiting_room))
-        queued = min(rest - waiting, queue)
-        beyond = rest - waiting - queued
-        overflow = _overflow(plan, variant.overflow)
-        counts["app", "waiting"] += waiting
-        counts["app", "accept_queue"] += queued
-        counts[overflow] += beyond
-        if variant.random and (least := _least(plan, variant.random, handled, handled + waiting)) < handled:
-            bounds["app", "handler"] = (least, handled)
-            bounds["app", "waiting"] = (waiting, waiting + handled - least)
-            because = variant.random.because
-        if (listeners := int(_count(plan, plan.app, variant.independent, "independent", requests))) > 1:
-            rooms: list[tuple[Spot, float]] = [
-                (("app", "handler"), handler.at),
-                (("app", "waiting"), waiting_room),
-                (("app", "accept_queue"), queue),
-            ]
-            bounds |= independent(arriving, listeners, rooms, overflow)
-            because = because or HASHED
-        if rest and handler.term.races:
-            # Any of the rest may end there, first those that found no room, then those in the queue. That the queue is
-            # full as long as anybody is outside is not lost: the census waits for it (a free place is not at rest).
-            bounds["client", handler.term.races] = (0, rest)
-            bounds["app", "accept_queue"] = (0, queued)
-            if beyond:
-                bounds[overflow] = (0, beyond)
+    rooms = Rooms(
+        handler.at,
+        _capacity(_lines(plan, plan.app, variant.waiting, "waiting", requests)),
+        _queue(plan, plan.app, variant.accept_queue, requests),
+    )
+    least, most = _admitted(plan, requests, app_holds=sum(rooms))
+    filled = _fill(plan, requests, variant, handler.term, rooms, arriving=most)
+    if least < most:
+        fewer = _fill(plan, requests, variant, handler.term, rooms, arriving=least)
+        filled.bounds |= between(filled, fewer)
+        front = plan.front.server.front if plan.front else None
+        filled.because = filled.because or (front.random.because if front and front.random else None)
 
     order = lines(plan, requests)
     bound = next((line.bound_by for line in order if line.at < requests), None)
     behind = (line.bound_by for line in order if line.bound_by != bound and not math.isinf(line.at))
     places = Ledger.sorted(
-        PlaceCount(*spot, counts[spot], *bounds.get(spot, ()))
-        for spot in {*counts, *bounds}
-        if counts[spot] or spot in bounds
+        PlaceCount(*spot, filled.counts[spot], *filled.bounds.get(spot, ()))
+        for spot in {*filled.counts, *filled.bounds}
+        if filled.counts[spot] or spot in filled.bounds
     ).places
-    return Prediction(places, bound_by=bound, next_limit=next(behind, None), because=because)
+    return Prediction(places, bound_by=bound, next_limit=next(behind, None), because=filled.because)
 
 
-def independent(
-    arriving: int, listeners: int, rooms: Sequence[tuple[Spot, float]], overflow: Spot
-) -> dict[Spot, tuple[int, int]]:
-    """Bounds where N requests come to L listeners in any way at all, each filling its own rooms in the same order.
+def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Rooms, *, arriving: int) -> Filled:
+    """Fills the app server's places with the requests that arrive there; the others are held off by its front."""
+    filled = Filled()
+    counts, bounds = filled.counts, filled.bounds
+    for spot, number in _not_admitted(plan, requests, requests - arriving):
+        counts[spot] += number
 
-    A room of one listener holds the requests after its first `a` and up to its `b`-th. It is emptiest when as many
-    listeners as possible are left at `a`, or when all requests come to one; fullest when listener after listener is
-    filled to `b`.
-    """
-    bounds: dict[Spot, tuple[int, int]] = {}
-    a = 0.0
-    for spot, room in [*rooms, (overflow, math.inf)]:
-        b = a + room / listeners
-        full, left = divmod(arriving, min(b, arriving + 1))
-        most = room if full >= listeners else (full * (b - a) if full else 0) + max(0, left - a)
-        least = min(max(0, arriving - listeners * a), b - a)
-        if least < most:
-            bounds[spot] = (int(least), int(most))
-        a = b
-    return bounds
+    handled = int(min(rooms.handler, arriving))
+    rest = arriving - handled
+    filled.because = limit.because if rest else None
+    counts["app", "handler"] += handled
+    if rest and limit.then:
+        counts["client", limit.then] += rest
+        return filled
+    waiting = int(min(rest, rooms.waiting))
+    queued = min(rest - waiting, rooms.queue)
+    beyond = rest - waiting - queued
+    overflow = _overflow(plan, variant.overflow)
+    counts["app", "waiting"] += waiting
+    counts["app", "accept_queue"] += queued
+    counts[overflow] += beyond
+    if variant.random and (least := _least(plan, variant.random, handled, handled + waiting)) < handled:
+        bounds["app", "handler"] = (least, handled)
+        bounds["app", "waiting"] = (waiting, waiting + handled - least)
+        filled.because = variant.random.because
+    if (listeners := int(_count(plan, plan.app, variant.independent, "independent", requests))) > 1:
+        spots: list[Spot] = [("app", "handler"), ("app", "waiting"), ("app", "accept_queue")]
+        bounds |= independent(arriving, listeners, list(zip(spots, rooms, strict=True)), overflow)
+        filled.because = filled.because or HASHED
+    if rest and limit.races:
+        # Any of the rest may end there, first those that found no room, then those in the queue. That the queue is
+        # full as long as anybody is outside is not lost: the census waits for it (a free place is not at rest).
+        bounds["client", limit.races] = (0, rest)
+        bounds["app", "accept_queue"] = (0, queued)
+        if beyond:
+            bounds[overflow] = (0, beyond)
+    if rest and limit.kills:
+        # All that it holds ends there; a new process takes from the places further out, until it dies in turn.
+        bounds |= {spot: (0, number) for spot, number in counts.items() if number}
+        bounds["client", limit.kills] = (0, requests)
+    return filled
 
 
-def _admitted(plan: Plan, requests: int, *, app_holds: float) -> int:
-    """How many requests a front lets through to the app.
+def _admitted(plan: Plan, requests: int, *, app_holds: float) -> tuple[int, int]:
+    """How many requests a front lets through to the app, at least and at most.
 
     A front that answers at once for an app that is full gets its own slot back with that answer: then its
     own bound is reached only by requests that the app holds.
     """
     if not (plan.front and plan.front.server.front):
-        return requests
+        return requests, requests
     front = plan.front.server.front
     room = _capacity(_lines(plan, plan.front, front.admits, "admits", requests))
-    answers_at_once = front.when_app_full[plan.listen] != "connecting"
-    return requests if answers_at_once and app_holds < room else int(min(room, requests))
+    answers_at_once = front.when_app_full[plan.listen] not in SERVICE_PLACES
+    if answers_at_once and app_holds < room:
+        return requests, requests
+    most = int(min(room, requests))
+    if not front.random:
+        return most, most
+    return min(most, int(_count(plan, plan.front, front.random.admits_at_least, "random", requests))), most
+
+
+def _not_admitted(plan: Plan, requests: int, excess: int) -> Iterator[tuple[Spot, int]]:
+    """Where those stand that a front does not let in: with the client, or first in the front's own accept queue."""
+    if not (plan.front and plan.front.server.front):
+        return
+    front = plan.front.server.front
+    if front.beyond != "accept_queue":
+        yield ("client", front.beyond), excess
+        return
+    queued = min(excess, _queue(plan, plan.front, front.accept_queue, requests))
+    yield ("front", "accept_queue"), queued
+    yield ("client", "unanswered"), excess - queued
 
 
 def _least(plan: Plan, random: Randomness, handled: int, accepted: int) -> int:
@@ -156,26 +165,30 @@ def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> i
     backlog = _count(plan, service, queue.backlog, "accept_queue.backlog", requests)
     somaxconn = plan.names(service)["somaxconn"]
     queues = _count(plan, service, queue.queues, "accept_queue.queues", requests)
-    return int(min(requests, (min(backlog, somaxconn) + 1) * queues * plan.topology.instances))
+    return int(min(requests, (min(backlog, somaxconn) + 1) * queues * _times(plan, service)))
 
 
 def _overflow(plan: Plan, overflow: Place) -> Spot:
     """Where a request goes that finds the app's accept queue full."""
     if plan.front and plan.front.server.front:
         place = plan.front.server.front.when_app_full[plan.listen]
-        return ("front", place) if place == "connecting" else ("client", place)
+        return ("front", place) if place in SERVICE_PLACES else ("client", place)
     return ("client", overflow)
 
 
 def _lines(plan: Plan, service: Service, terms: Iterable[Term], place: str, requests: int) -> list[Line]:
     prefix = "front." if service.name == "front" else ""  # `workers`; `front.worker_connections` for a front's own
     names = plan.names(service, requests=requests)
-    times = plan.topology.instances if service.name == "app" else 1
     return [
-        Line(prefix + term.bound_by, times * _count(plan, service, term.count, place, requests), term)
+        Line(prefix + term.bound_by, _times(plan, service) * _count(plan, service, term.count, place, requests), term)
         for term in terms
         if evaluate(term.when, names, where=f"{service.server.where}: {place}.when")
     ]
+
+
+def _times(plan: Plan, service: Service) -> int:
+    """How many of that service's programs run."""
+    return plan.topology.instances if service.name == "app" else 1
 
 
 def _smallest(found: Iterable[Line]) -> Line:

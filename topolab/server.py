@@ -18,6 +18,8 @@ class Term(Strict):
     """One limit on how many requests stand at a place; of several, the smallest binds.
 
     `races`: when this one binds, any number of those that find no room end there instead of in the overflow.
+    `kills`: when this one binds, the process dies, and what it held ends there; a new one starts in its stead, so
+    that the rest may be found anywhere.
     """
 
     bound_by: str  # the setting or limit that draws this line
@@ -26,6 +28,7 @@ class Term(Strict):
     when: str | bool = True  # formula; a term whose `when` does not hold is as if it were not there
     then: Place | None = None  # where the excess goes when this one binds; default: the next place in line
     races: Place | None = None
+    kills: Place | None = None
     because: str | None = None
 
 
@@ -67,13 +70,21 @@ class Capacity(Strict):
     random: Randomness | None = None
 
 
+class Admission(Strict):
+    """Where a front itself is random: the fewest that it admits before it leaves the rest outside, and why."""
+
+    admits_at_least: str | int  # formula
+    because: str
+
+
 class Front(Strict):
     """What a server in front admits, and what it does with the rest."""
 
     admits: tuple[Term, ...] = Field(min_length=1)
-    beyond: Place
-    when_app_full: Mapping[Literal["unix", "tcp"], Place]
+    beyond: Place  # a client's place; or accept_queue, its own, and only then the client's
+    when_app_full: Mapping[Literal["unix", "tcp"], Place]  # a client's place; or waiting or connecting, its own
     accept_queue: AcceptQueue
+    random: Admission | None = None
 
 
 class Server(Strict):
