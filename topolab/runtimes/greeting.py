@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable
 
@@ -31,8 +32,11 @@ def who_serves(port: int, plan: Plan) -> dict[str, str]:
     if status == 200:
         versions["python"] = json.loads(body)["python"]
     if plan.front:
-        name, _, version = headers.get("server", "").partition("/")
-        versions[name or plan.front.server.server] = version or "unknown"
+        said = dict(re.findall(r"([\w.-]+)/([\w.-]+)", headers.get("server", "")))  # Apache names its modules as well
+        said.pop("Python", None)
+        if not said and not plan.front.server.inside:
+            said = {plan.front.server.server: "unknown"}
+        versions |= said
     return {**versions, **locked_versions(plan.app.server)}
 
 
