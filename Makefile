@@ -16,8 +16,12 @@ NAME     ?=
 
 PYTHON  ?= python3
 TOPOLAB := .venv/bin/topolab
-PLAN     = --requests $(REQUESTS) --limits $(LIMITS) --route $(ROUTE) $(foreach pair,$(SET),--set '$(pair)')
-NAMED    = $(or $(TOPOLOGY),$(error Say which one: make $@ TOPOLOGY=gunicorn-sync (`make list` names them)))
+
+# The shell reads these from the environment, so that whatever stands in them is words for topolab and never a command.
+export TOPOLOGY RUNTIME REQUESTS LIMITS SET ROUTE HOLD PORT FOLLOW NAME
+PLAN  = set -f; set -- --requests "$$REQUESTS" --limits "$$LIMITS" --route "$$ROUTE"; \
+        for pair in $$SET; do set -- "$$@" --set "$$pair"; done;
+NAMED = $(if $(value TOPOLOGY),,$(error Say which one: make $@ TOPOLOGY=gunicorn-sync (`make list` names them)))
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,28 +38,28 @@ setup: .venv/.complete  ## Make .venv, and install nginx where we may (as root o
 	@touch $@
 
 compare: setup  ## Measure TOPOLOGY="a b" (all by default), print the table, write the report
-	@$(TOPOLAB) compare $(TOPOLOGY) --runtime $(RUNTIME) $(PLAN)
+	@$(PLAN) $(TOPOLAB) compare --runtime "$$RUNTIME" "$$@" -- $$TOPOLOGY
 
 capacity: setup  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x [ROUTE=gate|sleep|async] [HOLD=seconds]
-	@$(TOPOLAB) capacity $(NAMED) --runtime $(RUNTIME) $(PLAN) --hold $(HOLD)
+	@$(NAMED)$(PLAN) $(TOPOLAB) capacity --runtime "$$RUNTIME" --hold "$$HOLD" "$$@" -- $$TOPOLOGY
 
 up: setup  ## Bring TOPOLOGY=x up on PORT=8000 [RUNTIME=compose|process] [SET="workers=4 backlog=64"]
-	@$(TOPOLAB) up $(NAMED) --runtime $(RUNTIME) $(PLAN) --port $(PORT)
+	@$(NAMED)$(PLAN) $(TOPOLAB) up --runtime "$$RUNTIME" --port "$$PORT" "$$@" -- $$TOPOLOGY
 
 down: setup  ## Take TOPOLOGY=x down (all by default)
-	@$(TOPOLAB) down $(TOPOLOGY)
+	@set -f; $(TOPOLAB) down -- $$TOPOLOGY
 
 list: setup  ## List the topologies
 	@$(TOPOLAB) list
 
 show: setup  ## Show the plan and the prediction of TOPOLOGY=x; start nothing
-	@$(TOPOLAB) show $(NAMED) $(PLAN)
+	@$(NAMED)$(PLAN) $(TOPOLAB) show "$$@" -- $$TOPOLOGY
 
 status: setup  ## Show what is up
 	@$(TOPOLAB) status
 
 logs: setup  ## Print the output of TOPOLOGY=x [FOLLOW=1]
-	@$(TOPOLAB) logs $(NAMED) $(if $(FOLLOW),--follow)
+	@$(NAMED)set -f; $(TOPOLAB) logs $${FOLLOW:+--follow} -- $$TOPOLOGY
 
 engine: .venv/.ansible  ## Install and start Docker Engine, Compose v2 and buildx where there is none (root)
 	@ANSIBLE_CONFIG=ansible/ansible.cfg .venv/bin/ansible-playbook --inventory ansible/inventory/local.yml ansible/engine.yml
@@ -75,7 +79,7 @@ test: .venv/.dev  ## Run the tests; those without an engine, nginx or chromium a
 	@.venv/bin/pytest
 
 bench: .venv/.dev  ## Run the benchmarks [NAME="one held"]
-	@.venv/bin/python -m benchmarks $(NAME)
+	@set -f; .venv/bin/python -m benchmarks $$NAME
 
 schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema run > docs/run.schema.json
@@ -84,7 +88,7 @@ schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema limits > topologies/limits.schema.json
 
 proof: setup  ## Prove every prediction (all topologies, settings and limits; needs an engine); writes docs/proof.md
-	@$(TOPOLAB) proof $(TOPOLOGY)
+	@set -f; $(TOPOLAB) proof -- $$TOPOLOGY
 
 reference: setup  ## Measure docs/results anew on this machine, and renew the README's table and picture
 	@rm -f docs/results/*.json

@@ -60,6 +60,10 @@ UNANSWERED, ERROR, RESET, CONNECTING = "client unanswered", "client error", "cli
          {HANDLER: 10, QUEUE: 15, FRONT_QUEUE: 375}, "threads"),
         ("apache-mod-wsgi", 1000, ["threads=10", "max_request_workers=25"],
          {HANDLER: 10, QUEUE: 15, FRONT_QUEUE: 512, UNANSWERED: 463}, "threads"),
+        ("uwsgi-http", 400, ["threads=10"], {HANDLER: 10, QUEUE: 101, CONNECTING: 289}, "threads"),
+        ("uwsgi-http", 1000, ["nofile=256", "backlog=50"],
+         {HANDLER: 10, QUEUE: 51, CONNECTING: 63, FRONT_QUEUE: 51, UNANSWERED: 825}, "threads"),
+        ("uwsgi-http", 1000, ["nofile=257"], {HANDLER: 10, QUEUE: 101, CONNECTING: 13, RESET: 876}, "threads"),
     ],
 )  # fmt: skip
 def test_the_predicted_ledger_is_the_one_that_was_measured(
@@ -186,7 +190,7 @@ def test_a_wrong_formula_names_its_place(own_topologies: Path, formula: str, pro
     path.write_text(path.read_text().replace("count: workers,", f'count: "{formula}",'))
     with pytest.raises(LabError) as caught:
         predicted(Catalog(own_topologies), "gunicorn-sync", 10)
-    assert str(caught.value).startswith(f'topologies/servers/gunicorn/server.yaml: handler: the formula "{formula}"')
+    assert str(caught.value).startswith(f'{path}: handler: the formula "{formula}"')
     assert problem in str(caught.value)
 
 

@@ -6,12 +6,12 @@ Exit code 0: done and VALID; 1: done but SUSPECT; 2: could not be done, or was i
 
 from __future__ import annotations
 
+import errno
 import json
-import signal
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -25,7 +25,7 @@ from topolab.experiments.proof import cells
 from topolab.options import Wanted, hold_option, json_option, plan_options, run_options
 from topolab.plan import Plan
 from topolab.results import Comparison, NotRun, Run, to_json
-from topolab.runtimes import lifecycle, state
+from topolab.runtimes import interrupts, lifecycle, state
 from topolab.runtimes.base import Event, Runtime
 from topolab.runtimes.choice import RUNTIMES, choose
 from topolab.topology import Catalog
@@ -47,7 +47,7 @@ err = Console(stderr=True, highlight=False)
 
 def main() -> NoReturn:
     """The entry point: runs a verb, turns every `LabError` into one clear line."""
-    signal.signal(signal.SIGTERM, _terminated)
+    interrupts.install()
     try:
         status = cli.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else DONE)
@@ -62,13 +62,16 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         say("topolab: interrupted; everything that it had started is stopped. Finished runs are stored.")
         sys.exit(COULD_NOT)
-    except BrokenPipeError:
-        sys.stdout = None  # the reader of our output has gone; nothing is left to flush
+    except OSError as error:
+        if error.errno != errno.EPIPE:  # a reader of our output that has gone needs no word
+            say(f"topolab: {error.filename or 'output'}: {error.strerror}.")
+        sys.stdout = None  # what is left in it can't be written
         sys.exit(COULD_NOT)
-
-
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    except Exception as error:
+        if os.environ.get("TOPOLAB_DEBUG"):
+            raise
+        say(f"topolab: this is a bug of topolab's: {type(error).__name__}: {error}. TOPOLAB_DEBUG=1 shows where.")
+        sys.exit(COULD_NOT)
 
 
 def say(line: str) -> None:
@@ -91,11 +94,18 @@ def cli() -> None:
 def list_(as_json: bool) -> None:
     """List the topologies."""
     catalog = Catalog()
-    topologies = [catalog.topology(name) for name in catalog.names]
+    topologies, problems = [], []
+    for name in catalog.names:
+        try:
+            topologies.append(catalog.topology(name))
+        except LabError as error:  # one that is broken does not hide the others
+            problems.append(error)
     if as_json:
         click.echo(json.dumps([{"topology": each.name, "summary": each.summary} for each in topologies], indent=1))
     else:
         out.print(show.topologies(topologies))
+    for problem in problems:
+        raise problem
 
 
 @cli.command("show")
@@ -252,13 +262,15 @@ def up(topology: str, wanted: Wanted, port: int) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Show what is up."""
-    stacks = lifecycle.status(RUNTIMES)
+    stacks, problems = lifecycle.status(RUNTIMES)
     if as_json:
         click.echo(json.dumps([show.stack_as_json(stack) for stack in stacks], indent=1))
     elif stacks:
         out.print(show.stacks(stacks))
-    else:
+    elif not problems:
         out.print("Nothing is up. `topolab up TOPOLOGY` brings one up, `topolab list` names them.")
+    for problem in problems:
+        raise problem
 
 
 @cli.command()
@@ -278,21 +290,30 @@ def logs(topology: str, follow: bool) -> int:
 @click.option("--force", is_flag=True, help="Whatever the records say, and even if they can't be read.")
 def down(topologies: tuple[str, ...], force: bool) -> None:
     """Stop stacks (without names: all of them), also those that a killed topolab left behind."""
-    down_now = [name for name in topologies if _take_down(name, force=force)]
-    if not topologies:
-        if not force:
-            lifecycle.sweep(RUNTIMES, say)
-        for name in state.names():
+    if topologies:
+        for name in topologies:
+            _take_down(name, force=force)
+        return
+    if not force:
+        lifecycle.sweep(RUNTIMES, say)
+    problems = []
+    names = state.names()
+    for name in names:
+        try:
             record = None if force else state.read(name)
             if record and record.temporary:
                 say(f"{name} belongs to a measurement that is under way; it ends with it")
-            elif _take_down(name, force=force):
-                down_now.append(name)
-        if not down_now:
-            out.print("Nothing is up.")
+            else:
+                _take_down(name, force=force)
+        except LabError as error:
+            problems.append(error)
+    if not names:
+        out.print("Nothing is up.")
+    for problem in problems:
+        raise problem
 
 
-def _take_down(name: str, *, force: bool) -> bool:
+def _take_down(name: str, *, force: bool) -> None:
     if force:
         lifecycle.force_down(RUNTIMES, name)
     else:
@@ -300,7 +321,6 @@ def _take_down(name: str, *, force: bool) -> bool:
             Catalog().topology(name)  # a misspelt name is told apart from one that is not up
         lifecycle.down(RUNTIMES, name)
     out.print(f"{name} is down", markup=False)
-    return True
 
 
 @cli.command()
@@ -357,7 +377,6 @@ class _Storing:
             say(f"stored {paths.shown(store.save(run, paths.RESULTS))}")
         except LabError as error:
             self.problem = error
-            say(str(error))
 
     def check(self) -> None:
         if self.problem:

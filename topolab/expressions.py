@@ -12,6 +12,7 @@ from simpleeval import DEFAULT_OPERATORS, InvalidExpression, SimpleEval
 
 from topolab.errors import LabError
 
+LONGEST = 1000  # characters of a formula
 UNLIMITED = math.inf  # what an unset limit counts as
 
 
@@ -30,14 +31,16 @@ def evaluate(expression: str | int | bool, names: Mapping[str, Any], *, where: s
     """
     if not isinstance(expression, str):
         return expression
+    if len(expression) > LONGEST:
+        raise LabError(f"{where}: the formula has {len(expression)} characters. Write one of at most {LONGEST}.")
     evaluator = SimpleEval(
         operators=_OPERATORS,
         functions={"min": min, "max": max},
         names={**names, "unlimited": UNLIMITED, "true": True, "false": False},
     )
     try:
-        return evaluator.eval(expression)
-    except (InvalidExpression, SyntaxError, TypeError, ValueError, ArithmeticError) as error:
+        return evaluator.eval(expression, ast.parse(expression.strip(), mode="eval").body)
+    except (InvalidExpression, SyntaxError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         known = ", ".join(sorted(names))
         raise LabError(f'{where}: the formula "{expression}" does not work: {error}. It may use {known}.') from error
 

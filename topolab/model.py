@@ -7,7 +7,8 @@ kernel is bounded, and that a request stands in the first place with room, from 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from topolab.expressions import count, evaluate
@@ -76,12 +77,12 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
     """Fills the app server's places with the requests that arrive there; the others are held off by its front."""
     filled = Filled()
     counts, bounds = filled.counts, filled.bounds
-    for spot, number in _not_admitted(plan, requests, requests - arriving):
-        counts[spot] += number
+    if arriving < requests:
+        filled.because = _hold_off(plan, requests, requests - arriving, counts)
 
     handled = int(min(rooms.handler, arriving))
     rest = arriving - handled
-    filled.because = limit.because if rest else None
+    filled.because = (limit.because if rest else None) or filled.because
     counts["app", "handler"] += handled
     if rest and limit.then:
         counts["client", limit.then] += rest
@@ -134,17 +135,19 @@ def _admitted(plan: Plan, requests: int, *, app_holds: float) -> tuple[int, int]
     return min(most, int(_count(plan, plan.front, front.random.admits_at_least, "random", requests))), most
 
 
-def _not_admitted(plan: Plan, requests: int, excess: int) -> Iterator[tuple[Spot, int]]:
-    """Where those stand that a front does not let in: with the client, or first in the front's own accept queue."""
-    if not (plan.front and plan.front.server.front):
-        return
+def _hold_off(plan: Plan, requests: int, excess: int, counts: Counter[Spot]) -> str | None:
+    """Counts those that a front does not let in: with the client, or first in the front's own accept queue. Says why."""
+    assert plan.front and plan.front.server.front
     front = plan.front.server.front
-    if front.beyond != "accept_queue":
-        yield ("client", front.beyond), excess
-        return
-    queued = min(excess, _queue(plan, plan.front, front.accept_queue, requests))
-    yield ("front", "accept_queue"), queued
-    yield ("client", "unanswered"), excess - queued
+    limit = _smallest(_lines(plan, plan.front, front.admits, "admits", requests)).term
+    beyond = limit.then or front.beyond
+    if beyond == "accept_queue":
+        queued = min(excess, _queue(plan, plan.front, front.accept_queue, requests))
+        counts["front", "accept_queue"] += queued
+        counts["client", "unanswered"] += excess - queued
+    else:
+        counts["client", beyond] += excess
+    return limit.because
 
 
 def _least(plan: Plan, random: Randomness, handled: int, accepted: int) -> int:

@@ -57,7 +57,8 @@ class Plan:
         """What the formulas of that service's server may use."""
         limits = {limit: self.limits.get(limit, UNLIMITED) for limit in LIMITS}
         common = {"requests": requests, "route": self.asked.route, "cpus": os.cpu_count() or 1}
-        return {**self.settings[service.name], **limits, **common}
+        program = self.settings["app"] if service.server.inside else {}  # one program, so its settings count as well
+        return {**program, **self.settings[service.name], **limits, **common}
 
     def cautions(self) -> list[str]:
         """Settings that do nothing or kill their server, by name."""

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from topolab.errors import LabError
 from topolab.expressions import evaluate
 from topolab.ledger import Place
+from topolab.paths import shown
 from topolab.settings import Setting, Strict
 
 
@@ -122,7 +123,7 @@ class Server(Strict):
     @property
     def where(self) -> str:
         """How errors name it."""
-        return f"topologies/servers/{self.server}/server.yaml"
+        return shown(self.folder / "server.yaml")
 
     def cautions(self, names: Mapping[str, Any]) -> list[str]:
         """What to say about these settings before anything starts."""

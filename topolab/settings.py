@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -10,6 +11,11 @@ from topolab.errors import LabError
 from topolab.results import SettingValue
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text for an error's line: what a person wrote may be of any length."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 class Strict(BaseModel):
@@ -77,15 +83,15 @@ class Setting(Strict):
         """The value, or a `LabError` that names the place (`where`), the value and what to write."""
         problem = self.problem_with(value)
         if problem:
-            shown = f'"{value}"' if isinstance(value, str) else str(value)
-            raise LabError(f"{where} is {shown}. {problem}")
+            shown = f'"{value}"' if isinstance(value, str) else repr(value)
+            raise LabError(f"{where} is {shortened(shown)}. {problem}")
         assert isinstance(value, (int, bool, str))
         return value
 
     def parsed(self, text: str, *, where: str) -> SettingValue:
         """A value from the command line."""
         value: object = text
-        if self.type == "int" and text.lstrip("-").isdecimal():
+        if self.type == "int" and re.fullmatch(r"-?[0-9]{1,18}", text):
             value = int(text)
         elif self.type == "bool":
             value = _BOOLEANS.get(text.lower(), text)

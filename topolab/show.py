@@ -112,7 +112,8 @@ def schema(what: str, catalog: Catalog) -> dict[str, Any]:
         apps = [_choice(server, app=True) for server in servers if server.role == "app"]
         fronts = [_choice(server, app=False) for server in servers if server.role == "front"]
         document["properties"] |= {"app": {"oneOf": apps}, "front": {"oneOf": fronts}}
-        del document["$defs"]
+        for general in ("AppChoice", "FrontChoice"):
+            del document["$defs"][general]
     return document
 
 

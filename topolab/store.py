@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -39,7 +40,7 @@ def write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         try:
-            with os.fdopen(descriptor, "w") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -54,7 +55,7 @@ def write_text(path: Path, text: str) -> None:
 def replace_text(path: Path, change: Callable[[str], str]) -> None:
     """Rewrites a file with what `change` makes of its text."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise LabError(f"{shown(path)}: can't be read: {error.strerror}.") from error
     write_text(path, change(text))
@@ -65,9 +66,12 @@ def _errors_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        hint = (
+            "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose a folder that can be written"
+        )
         raise LabError(
-            f"{shown(path)}: can't be stored: {error.strerror}. Free some space or set TOPOLAB_RESULTS to another "
-            "folder; nothing was half-written."
+            f"{shown(path)}: can't be stored: {error.strerror}. {hint} (TOPOLAB_RESULTS, TOPOLAB_STATE, --output); "
+            "nothing was half-written."
         ) from error
 
 

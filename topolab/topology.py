@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from topolab.yamlfile import load, nearest
 
 Listen = Literal["tcp", "unix"]
 Entry = Literal["single", "multi"]
+NAME = r"[a-z0-9][a-z0-9-]{0,62}"  # as in the names of Compose projects
 MOST_INSTANCES = 4  # as many as compose/instances.yaml has
 
 
@@ -101,6 +103,11 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Topologies by name, in alphabetical order."""
         names = {path.stem for path in self.root.glob("*.yaml")} - {"limits"}
+        for name in names:
+            if not re.fullmatch(NAME, name):
+                raise LabError(
+                    f"{shown(self.root / name)}.yaml: a topology's name is of a-z, 0-9 and -. Rename the file."
+                )
         if not names:
             raise LabError(f"{shown(self.root)}: holds no topologies. Set TOPOLAB_TOPOLOGIES to a folder that does.")
         return tuple(sorted(names))

@@ -12,32 +12,57 @@ from pydantic import BaseModel, ValidationError
 
 from topolab.errors import LabError
 from topolab.paths import shown
+from topolab.settings import shortened
 
+LARGEST = 262_144  # bytes
+MOST_ALIASES = 40  # so that aliases of aliases can't grow without bound
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, ten times as fast
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(LOADER):  # type: ignore[misc,valid-type]  # which of the two it is, is known at run time only
+    """Refuses a key that stands twice: YAML would silently take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f'"{key.value}" stands twice', key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """'Did you mean "x"?' with a blank before it, or what is known, for an error's end."""
     options = sorted(known)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    return f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(options)}."
+    if close:
+        return f' Did you mean "{close[0]}"?'
+    return f" Known: {', '.join(options)}." if options else " There are none."
 
 
 def load(path: Path, model: type[Model]) -> Model:
     """One YAML file as one typed model, or a `LabError`."""
     try:
-        data: Any = yaml.load(path.read_text(), Loader=LOADER)
+        if path.stat().st_size > LARGEST:
+            raise LabError(f"{shown(path)}: has {path.stat().st_size} bytes. Such a file has at most {LARGEST}.")
+        text = path.read_text(encoding="utf-8")
+        if sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=LOADER)) > MOST_ALIASES:
+            raise LabError(f"{shown(path)}: uses more than {MOST_ALIASES} aliases (*name). Write the values out.")
+        data: Any = yaml.load(text, Loader=_Loader)
     except OSError as error:
         raise LabError(f"{shown(path)}: can't be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise LabError(f"{shown(path)}: is nested too deeply.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise LabError(f"{shown(path)}{line}: this is not YAML: {problem}.") from error
     if not isinstance(data, dict):
-        raise LabError(f"{shown(path)}: holds {type(data).__name__}, not a mapping of keys to values.")
+        kind = "nothing" if data is None else f"a {type(data).__name__}"
+        raise LabError(f"{shown(path)}: holds {kind}, not a mapping of keys to values.")
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -52,4 +77,4 @@ def _sentence(problem: Any, model: type[BaseModel]) -> str:
         return f'unknown key "{key}".' + (nearest(key, known) if known else " Remove it, or mend its name.")
     if problem["type"] == "missing":
         return f'the key "{key}" is missing.'
-    return f"{key} is {problem['input']!r}: {problem['msg']}."
+    return f"{key} is {shortened(repr(problem['input']))}: {problem['msg']}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,11 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.integration.lab import Lab, ended, instrument_of, until
+from tests.integration.lab import TOPOLAB, Lab, ended, instrument_of, until
+from topolab import paths
 from topolab.runtimes import engine
 from topolab.runtimes.ports import free_port
 from topolab.topology import Catalog
@@ -169,11 +173,127 @@ def test_a_damaged_record_is_named(lab: Lab) -> None:
     record = lab.home / "state/stacks/gunicorn-sync/stack.json"
     record.parent.mkdir(parents=True)
     record.write_text("{")
+    assert lab.run("capacity", "flask-single", *PROCESS, "--requests", "5").code == 0
     result = lab.run("status")
     assert result.code == 2
     assert "the record of this stack is damaged" in result.err
     assert lab.run("down", "--force").code == 0
     assert lab.run("status").out.startswith("Nothing is up.")
+
+
+def test_two_topologies_cannot_take_one_port(lab: Lab) -> None:
+    """Two `up` of different topologies on one port at once: one comes up, the other says that the port is taken."""
+    port = str(free_port())
+    both = [lab.start("up", name, *PROCESS, "--port", port) for name in ("gunicorn-sync", "flask-single")]
+    results = sorted((ended(command) for command in both), key=lambda result: result.code)
+    assert [result.code for result in results] == [0, 2]
+    assert f'is starting or stopping "port-{port}"' in results[1].err or f"port {port} is in use by" in results[1].err
+    [stack] = lab.run("status", "--json").json
+    assert stack["running"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_interruption_does_not_stop_the_stopping(lab: Lab, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM or a closed terminal, again and again: everything is taken down all the same."""
+    command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
+    until(lambda: instrument_of(command), "the instrument runs")
+    while command.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, number)
+        time.sleep(0.02)
+    result = ended(command)
+    assert result.code == 2
+    assert lab.processes() == []
+    assert list((lab.home / "state/stacks").glob("*")) == []
+
+
+def test_a_server_killed_while_it_is_measured_is_named(lab: Lab) -> None:
+    """When the server itself dies under the measurement, the error names it and its signal, not the instrument."""
+    command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
+    until(lambda: instrument_of(command), "the instrument runs")
+    servers = {process.pid: process for process in lab.processes() if "app.wsgi:application" in process.cmdline()}
+    next(process for process in servers.values() if process.ppid() not in servers).kill()
+    result = ended(command)
+    assert result.code in (1, 2)
+    assert (
+        result.code == 1 or "gunicorn-gevent died while it was measured: app: app was killed by SIGKILL" in result.err
+    )
+    assert lab.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "line"),
+    [
+        (lambda run: run.unlink(), "is not there, or can't be executed. Write it, then chmod +x it."),
+        (lambda run: run.chmod(0o644), "is not there, or can't be executed. Write it, then chmod +x it."),
+        (lambda run: run.write_text("#!/nope/sh\n"), "run can't be started: No such file or directory"),
+    ],
+)
+def test_a_run_script_that_cannot_run_is_named(
+    lab: Lab, tmp_path: Path, spoil: Callable[[Path], None], line: str
+) -> None:
+    """A `run` that is missing, not executable or without its interpreter gets one line that names it."""
+    topologies = tmp_path / "topologies"
+    shutil.copytree(Catalog().root, topologies)
+    spoil(topologies / "servers/werkzeug/run")
+    result = lab.run("capacity", "flask-single", *PROCESS, "--requests", "5", TOPOLAB_TOPOLOGIES=str(topologies))
+    assert result.code == 2
+    assert line in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("summary: x\napp: {server: gunicorn, workers: 2, workers: 5}", '"workers" stands twice'),
+        ("summary: " + "[" * 20_000, "flask-single.yaml"),
+        ("a: &a [x, x, x]\n" + "\n".join(f"b{n}: [*a, *a, *a]" for n in range(20)), "uses more than 40 aliases"),
+        ("summary: " + "x" * 300_000, "has 300009 bytes"),
+    ],
+)
+def test_a_hostile_yaml_file_gets_one_line(lab: Lab, tmp_path: Path, text: str, line: str) -> None:
+    """Keys that stand twice, endless nesting, aliases of aliases and huge files are refused in a line."""
+    topologies = tmp_path / "topologies"
+    shutil.copytree(Catalog().root, topologies)
+    (topologies / "flask-single.yaml").write_text(text)
+    result = lab.run("show", "flask-single", TOPOLAB_TOPOLOGIES=str(topologies))
+    assert result.code == 2
+    assert line in result.err
+    assert len(result.err) < 1000
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("value", ["--5", "9" * 5000, "٣", "1e3", ""])
+def test_a_strange_number_gets_one_line(lab: Lab, value: str) -> None:
+    """What is no whole number is refused in a short line, whatever it looks like."""
+    result = lab.run("show", "gunicorn-sync", "--set", f"workers={value}")
+    assert result.code == 2
+    assert result.err.startswith("topolab: --set workers is")
+    assert len(result.err) < 200
+
+
+def test_output_that_cannot_be_written_is_an_error(lab: Lab) -> None:
+    """A full disk behind stdout exits with 2 and a line."""
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run([TOPOLAB, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (2, "topolab: output: No space left on device.\n")
+
+
+def test_make_takes_values_as_words_only(lab: Lab, tmp_path: Path) -> None:
+    """What stands in a make variable is never run by the shell."""
+    for variable in ("TOPOLOGY", "LIMITS", "REQUESTS", "SET"):
+        arguments = {"TOPOLOGY": "gunicorn-sync", variable: f"x; touch {tmp_path}/pwned #"}
+        words = [f"{name}={value}" for name, value in arguments.items()]
+        result = subprocess.run(["make", "show", *words], cwd=paths.HOME, capture_output=True, text=True, check=False)
+        assert result.returncode == 2, variable
+        assert not (tmp_path / "pwned").exists()
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(lab: Lab) -> None:
+    """A state folder that can't be is named with the variable that sets it."""
+    result = lab.run("capacity", "flask-single", *PROCESS, TOPOLAB_STATE="/dev/null/x")
+    assert result.code == 2
+    assert "Set TOPOLAB_STATE to a folder that can." in result.err
 
 
 def test_a_path_is_no_name_of_a_stack(lab: Lab, tmp_path: Path) -> None:

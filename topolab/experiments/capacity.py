@@ -14,7 +14,7 @@ from topolab.errors import LabError
 from topolab.model import predict
 from topolab.plan import Plan
 from topolab.results import Measured, Observation, Run
-from topolab.runtimes.base import Event, Runtime
+from topolab.runtimes.base import Event, Runtime, Stack
 from topolab.runtimes.lifecycle import temporary
 
 OnEvent = Callable[[Event], None]
@@ -51,8 +51,11 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
     with temporary(runtime, plan) as stack:
         versions = stack.versions()
         arguments = _arguments(plan, pace)
-        with stack.instrument(arguments) as events:
-            observed = _observe(events, on_event)
+        try:
+            with stack.instrument(arguments) as events:
+                observed = _observe(events, on_event)
+        except LabError as error:
+            raise _what_died(runtime, stack, error) from error
         on_event({"event": "progress", "phase": "stopping"})
     found = findings.examine(plan.asked, dict(plan.limits), predicted, observed)
     return Run(
@@ -74,6 +77,14 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
         seconds=round(time.monotonic() - clock, 3),
         held=observed.held,
     )
+
+
+def _what_died(runtime: Runtime, stack: Stack, error: LabError) -> LabError:
+    """The instrument's error, or rather the server's, when it was the server that ended."""
+    dead = [f"{name}: {how}" for name, how in runtime.alive(stack.name).items() if how != "running"]
+    if not dead:
+        return error
+    return LabError(f"{stack.plan.name} died while it was measured: {', '.join(dead)}.", details=(str(error),))
 
 
 def command(plan: Plan, runtime: str) -> str:

@@ -17,6 +17,7 @@ from topolab.runtimes import engine, images, state
 from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
+from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose
 from topolab.store import write_text
 from topolab.topology import MOST_INSTANCES
@@ -79,10 +80,11 @@ class ComposeRuntime:
                 raise TimeoutError(_said(result))
             until_healthy(port, deadline_s=START_S, gone=lambda: False)
         except BaseException as error:
-            try:
-                last = _last_lines(name) if isinstance(error, TimeoutError) else ()
-            finally:
-                stack.down()
+            with shielded():
+                try:
+                    last = _last_lines(name) if isinstance(error, TimeoutError) else ()
+                finally:
+                    stack.down()
             if isinstance(error, TimeoutError):
                 raise LabError(
                     f"{plan.name} did not start: {error or 'it does not answer'}. Its last lines:", details=last
@@ -94,7 +96,10 @@ class ComposeRuntime:
         """Removes the stack's containers, network and volume. A stack that is not one of containers is left alone."""
         if not _is_mine(name):
             return
-        result = _compose(name, "down", "--volumes", "--remove-orphans", "--timeout", "2")
+        for _ in range(2):  # a container that goes away by itself meanwhile makes the first try fail
+            result = _compose(name, "down", "--volumes", "--remove-orphans", "--timeout", "2")
+            if result.returncode == 0:
+                return
         if result.returncode:
             raise LabError(f"{name} could not be stopped: {_said(result)}. Is the engine up? (`docker info`)")
 

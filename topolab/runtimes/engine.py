@@ -31,7 +31,7 @@ def docker(
     try:
         return subprocess.run(
             ["docker", *arguments], env=environment(**(variables or {})), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=timeout_s,
+            text=True, check=False, timeout=timeout_s, process_group=0,  # Ctrl-C is the lab's to handle, not docker's
         )  # fmt: skip
     except FileNotFoundError:
         return subprocess.CompletedProcess(arguments, 127, "", f"there is no `docker` command. {INSTALL}")
@@ -54,7 +54,8 @@ def problem() -> str | None:
                 "The container engine does not admit this user. Join its group "
                 "(`sudo usermod -aG docker $USER`, then log in again), or use --runtime process."
             )
-        return f"No container engine answers. {INSTALL}"
+        where = [f"{name}={os.environ[name]}" for name in ("DOCKER_HOST", "DOCKER_CONTEXT") if os.environ.get(name)]
+        return f"No container engine answers{' at ' + ', '.join(where) if where else ''}. {INSTALL}"
     if compose.returncode:
         return f"The container engine has no Compose v2 (`docker compose`). {INSTALL}"
     return None

@@ -11,6 +11,7 @@ from topolab.errors import LabError
 from topolab.plan import Plan
 from topolab.runtimes import state
 from topolab.runtimes.base import Runtime, RuntimeName, Say, Stack
+from topolab.runtimes.interrupts import shielded
 
 Runtimes = Mapping[RuntimeName, Runtime]
 
@@ -36,7 +37,8 @@ def temporary(runtime: Runtime, plan: Plan) -> Iterator[Stack]:
         try:
             yield stack
         finally:
-            stack.down()
+            with shielded():
+                stack.down()
 
 
 def up(runtimes: Runtimes, runtime: Runtime, plan: Plan, *, port: int) -> tuple[state.Record, bool]:
@@ -45,7 +47,7 @@ def up(runtimes: Runtimes, runtime: Runtime, plan: Plan, *, port: int) -> tuple[
     One of the same plan that already runs is left as it is; a dead one is cleared away and started anew;
     one with other settings is a `LabError`.
     """
-    with state.claim(plan.name):
+    with state.claim(plan.name), state.claim(f"port-{port}"):
         record = state.read(plan.name)
         if record:
             running = StackStatus(record, runtimes[record.runtime].alive(plan.name)).running
@@ -58,7 +60,8 @@ def up(runtimes: Runtimes, runtime: Runtime, plan: Plan, *, port: int) -> tuple[
                     f"{_difference(record, plan, runtime, port)}. "
                     f"Type `topolab down {plan.name}` first (make: make down TOPOLOGY={plan.name})."
                 )
-            runtimes[record.runtime].stop(plan.name)
+            with shielded():
+                runtimes[record.runtime].stop(plan.name)
         runtime.up(plan, plan.name, port=port, temporary=False)
         started = state.read(plan.name)
         assert started
@@ -71,8 +74,9 @@ def down(runtimes: Runtimes, name: str) -> None:
         record = state.read(name)
         if record is None:
             raise LabError(f"{name} is not up. `topolab status` shows what is.")
-        runtimes[record.runtime].stop(name)
-        state.forget(name)
+        with shielded():
+            runtimes[record.runtime].stop(name)
+            state.forget(name)
 
 
 def force_down(runtimes: Runtimes, name: str) -> None:
@@ -80,28 +84,39 @@ def force_down(runtimes: Runtimes, name: str) -> None:
 
     The record is forgotten only when every runtime could be asked: containers outlive an engine that is down.
     """
-    with state.claim(name):
+    with state.claim(name), shielded():
         for runtime in runtimes.values():
             runtime.stop(name)
         state.forget(name)
 
 
-def status(runtimes: Runtimes) -> list[StackStatus]:
-    """Every recorded stack."""
-    records = [record for name in state.names() if (record := state.read(name))]
-    return [StackStatus(record, runtimes[record.runtime].alive(record.name)) for record in records]
+def status(runtimes: Runtimes) -> tuple[list[StackStatus], list[LabError]]:
+    """Every recorded stack, and what is wrong with those that can't be read."""
+    stacks, problems = [], []
+    for name in state.names():
+        try:
+            if record := state.read(name):
+                stacks.append(StackStatus(record, runtimes[record.runtime].alive(name)))
+        except LabError as error:
+            problems.append(error)
+    return stacks, problems
 
 
 def sweep(runtimes: Runtimes, say: Say) -> None:
     """Clears away temporary stacks whose lab was killed: those whose name nobody holds."""
     for name in state.names():
-        record = state.read(name)
-        if record and record.temporary:
-            with contextlib.suppress(state.Busy), state.claim(name):
-                if state.read(name):  # another lab may have been quicker
-                    say(f"clearing away {name}, left behind by a topolab that was killed")
-                    runtimes[record.runtime].stop(name)
-                    state.forget(name)
+        try:
+            record = state.read(name)
+            if record and record.temporary:
+                with state.claim(name), shielded():
+                    if state.read(name):  # another lab may have been quicker
+                        say(f"clearing away {name}, left behind by a topolab that was killed")
+                        runtimes[record.runtime].stop(name)
+                        state.forget(name)
+        except state.Busy:
+            continue  # its lab is at work
+        except LabError as error:  # no reason not to do what was asked for now
+            say(f"{name} could not be cleared away: {error}")
 
 
 def _difference(record: state.Record, plan: Plan, runtime: Runtime, port: int) -> str:

@@ -27,6 +27,7 @@ from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environm
 from topolab.runtimes.follow import show
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
+from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose, free_port
 from topolab.server import Server
 from topolab.store import write_text
@@ -82,10 +83,11 @@ class ProcessRuntime:
             supervisor = _supervise(plan, directory, variables, temporary=temporary)
             until_healthy(port, deadline_s=START_S, gone=lambda: supervisor.poll() is not None)
         except BaseException as error:
-            try:
-                ended, last = _how_it_ended(directory), _last_lines(directory)
-            finally:
-                _end(name, supervisor)
+            with shielded():
+                try:
+                    ended, last = _how_it_ended(directory), _last_lines(directory)
+                finally:
+                    _end(name, supervisor)
             if isinstance(error, TimeoutError):
                 what = ended or f"was not healthy within {START_S:.0f} s"
                 raise LabError(f"{plan.name} did not start: {what}. Its last lines:", details=last) from None
@@ -110,8 +112,7 @@ class ProcessRuntime:
     def alive(self, name: str) -> dict[str, str]:
         """Each service: "running", or how the stack ended."""
         directory = state.directory(name)
-        spec = json.loads((directory / "services.json").read_text()) if (directory / "services.json").exists() else {}
-        services = [service["name"] for service in spec.get("services", [])]
+        services = _service_names(directory)
         if leftovers.supervisor_of(directory):
             return dict.fromkeys(services, "running")
         return dict.fromkeys(services or ["app"], _how_it_ended(directory) or "its supervisor was killed")
@@ -222,11 +223,20 @@ def _how_to_install(server: Server) -> str:
     return f"On Debian and Ubuntu: `sudo apt-get install {names}` (or `sudo make setup`); or use --runtime compose."
 
 
+def _service_names(directory: Path) -> list[str]:
+    try:
+        return [service["name"] for service in json.loads((directory / "services.json").read_text())["services"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []  # not written yet, or damaged: what runs is found without it
+
+
 def _how_it_ended(directory: Path) -> str | None:
-    path = directory / "exit.json"
-    if not path.exists():
+    try:
+        reason = json.loads((directory / "exit.json").read_text())
+    except (OSError, ValueError):
         return None
-    reason = json.loads(path.read_text())
+    if "problem" in reason:
+        return str(reason["problem"])
     if "service" in reason:
         code = reason["returncode"]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"

@@ -12,6 +12,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
+
+from pydantic import TypeAdapter
 
 from topolab import paths
 from topolab.errors import LabError
@@ -70,12 +73,13 @@ def read(name: str) -> Record | None:
     """A stack's record; None where there is none. One that can't be read is a `LabError`."""
     path = directory(name) / "stack.json"
     try:
-        return Record(**json.loads(path.read_text()))
-    except FileNotFoundError:
+        return TypeAdapter(Record).validate_json(path.read_bytes(), strict=True)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, OSError) as error:
+        problem = str(error).splitlines()[0]
         raise LabError(
-            f"{paths.shown(path)}: the record of this stack is damaged ({error}). `topolab down --force` removes it "
+            f"{paths.shown(path)}: the record of this stack is damaged ({problem}). `topolab down --force` removes it "
             "with whatever still runs of it."
         ) from error
 
@@ -98,10 +102,9 @@ def claim(name: str) -> Iterator[None]:
     holds has lost its lab.
     """
     directory(name)
-    stacks_dir().mkdir(parents=True, exist_ok=True)
     path = stacks_dir() / f"{name}.lock"
     while True:
-        with path.open("a+") as file:
+        with _opened(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -121,6 +124,16 @@ def claim(name: str) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)  # while it is held, so that nobody can hold a removed one
             return
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise LabError(
+            f"{paths.shown(path.parent)}: can't be written: {error.strerror}. Set TOPOLAB_STATE to a folder that can."
+        ) from error
 
 
 def _still_there(descriptor: int, path: Path) -> bool:

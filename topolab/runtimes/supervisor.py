@@ -37,6 +37,8 @@ def main(directory: Path) -> int:
         for service in spec["services"]:
             services[service["name"]] = _start(service, spec["limits"], directory)
         reason = _wait(services, wakeup, watch_stdin=spec["temporary"])
+    except OSError as error:
+        reason = {"problem": f"{service['cwd']}/run can't be started: {error.strerror}"}
     finally:
         _stop(services)
         part = directory / "exit.json.part"
