@@ -7,7 +7,6 @@ kernel is bounded, and that a request stands in the first place with room, from 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -78,7 +77,7 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
     filled = Filled()
     counts, bounds = filled.counts, filled.bounds
     if arriving < requests:
-        filled.because = _hold_off(plan, requests, requests - arriving, counts)
+        _hold_off(plan, requests, requests - arriving, filled)
 
     handled = int(min(rooms.handler, arriving))
     rest = arriving - handled
@@ -135,19 +134,23 @@ def _admitted(plan: Plan, requests: int, *, app_holds: float) -> tuple[int, int]
     return min(most, int(_count(plan, plan.front, front.random.admits_at_least, "random", requests))), most
 
 
-def _hold_off(plan: Plan, requests: int, excess: int, counts: Counter[Spot]) -> str | None:
-    """Counts those that a front does not let in: with the client, or first in the front's own accept queue. Says why."""
-    assert plan.front and plan.front.server.front
+def _hold_off(plan: Plan, requests: int, excess: int, filled: Filled) -> None:
+    """Counts those that a front does not let in: with the client, or first in the front's own accept queue."""
+    assert plan.front
     front = plan.front.server.front
+    assert front
     limit = _smallest(_lines(plan, plan.front, front.admits, "admits", requests)).term
     beyond = limit.then or front.beyond
     if beyond == "accept_queue":
         queued = min(excess, _queue(plan, plan.front, front.accept_queue, requests))
-        counts["front", "accept_queue"] += queued
-        counts["client", "unanswered"] += excess - queued
+        outside: dict[Spot, int] = {("front", "accept_queue"): queued, ("client", "unanswered"): excess - queued}
     else:
-        counts["client", beyond] += excess
-    return limit.because
+        outside = {("client", beyond): excess}
+    filled.counts.update(outside)
+    filled.because = limit.because
+    if limit.races:
+        filled.bounds |= {spot: (0, number) for spot, number in outside.items() if number}
+        filled.bounds["client", limit.races] = (0, excess)
 
 
 def _least(plan: Plan, random: Randomness, handled: int, accepted: int) -> int:
