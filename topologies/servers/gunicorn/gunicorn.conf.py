@@ -11,6 +11,9 @@ worker_class = os.environ["WORKER_CLASS"]
 threads = int(os.environ["THREADS"])
 worker_connections = int(os.environ["WORKER_CONNECTIONS"])
 backlog = int(os.environ["BACKLOG"])  # the kernel caps this at net.core.somaxconn
+reuse_port = os.environ["REUSE_PORT"] == "true"
+if reuse_port and bind.startswith("unix:"):
+    raise SystemExit("reuse_port=true needs TCP: a unix socket has one listener. Write listen=tcp.")
 timeout = int(os.environ["TIMEOUT"])
 graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
 keepalive = int(os.environ["KEEPALIVE"])
