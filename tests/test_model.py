@@ -159,6 +159,24 @@ def test_bounds_of_independent_listeners_are_those_of_every_possible_share() -> 
         assert independent(requests, listeners, rooms, outside) == extremes, (listeners, h, w, k, requests)
 
 
+def test_a_front_gets_its_slot_back_also_where_the_app_answers_at_once(catalog: Catalog) -> None:
+    """A worker with one descriptor left answers all the others, so that none of them is held off by the router's."""
+    prediction = predicted(catalog, "uwsgi-http", 400, "threads=200", "nofile=257")
+    assert places(prediction) == {HANDLER: 24, ERROR: 376}
+
+
+def test_a_front_that_races_for_its_last_descriptors_gets_bounds(catalog: Catalog) -> None:
+    """nginx at its descriptors: what it does not admit waits in its own queue, or ends with an error."""
+    prediction = predicted(catalog, "nginx-gunicorn-sync", 1000, "nofile=256")
+    found = {
+        f"{place.service} {place.place}": (place.count, place.at_least, place.at_most) for place in prediction.places
+    }
+    assert found == {
+        HANDLER: (4, None, None), QUEUE: (120, None, None),
+        FRONT_QUEUE: (512, 0, 512), UNANSWERED: (364, 0, 364), ERROR: (0, 0, 876),
+    }  # fmt: skip
+
+
 def test_a_front_that_is_random_itself_moves_the_bounds_of_what_stands_there(catalog: Catalog) -> None:
     """Apache's 16 processes may each leave a thread idle: up to 16 requests fewer inside, and as many more outside."""
     found = {

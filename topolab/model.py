@@ -53,7 +53,8 @@ def predict(plan: Plan, requests: int) -> Prediction:
         _capacity(_lines(plan, plan.app, variant.waiting, "waiting", requests)),
         _queue(plan, plan.app, variant.accept_queue, requests),
     )
-    least, most = _admitted(plan, requests, app_holds=sum(rooms))
+    holds = handler.at if handler.term.then else sum(rooms)
+    least, most = _admitted(plan, requests, app_holds=holds, limit=handler.term)
     filled = _fill(plan, requests, variant, handler.term, rooms, arriving=most)
     if least < most:
         fewer = _fill(plan, requests, variant, handler.term, rooms, arriving=least)
@@ -115,18 +116,18 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
     return filled
 
 
-def _admitted(plan: Plan, requests: int, *, app_holds: float) -> tuple[int, int]:
+def _admitted(plan: Plan, requests: int, *, app_holds: float, limit: Term) -> tuple[int, int]:
     """How many requests a front lets through to the app, at least and at most.
 
-    A front that answers at once for an app that is full gets its own slot back with that answer: then its
-    own bound is reached only by requests that the app holds.
+    Where the app or the front answers at once what finds no room in the app, the front gets its own slot back with
+    that answer: then its own bound is reached only by requests that the app holds.
     """
     if not (plan.front and plan.front.server.front):
         return requests, requests
     front = plan.front.server.front
     room = _capacity(_lines(plan, plan.front, front.admits, "admits", requests))
-    answers_at_once = front.when_app_full[plan.listen] not in SERVICE_PLACES
-    if answers_at_once and app_holds < room:
+    answered_at_once = limit.then or front.when_app_full[plan.listen] not in SERVICE_PLACES
+    if answered_at_once and app_holds < room:
         return requests, requests
     most = int(min(room, requests))
     if not front.random:
