@@ -62,7 +62,7 @@ UNANSWERED, ERROR, RESET, CONNECTING = "client unanswered", "client error", "cli
          {HANDLER: 10, QUEUE: 15, FRONT_QUEUE: 512, UNANSWERED: 463}, "threads"),
         ("uwsgi-http", 400, ["threads=10"], {HANDLER: 10, QUEUE: 101, CONNECTING: 289}, "threads"),
         ("uwsgi-http", 1000, ["nofile=256", "backlog=50"],
-         {HANDLER: 10, QUEUE: 51, CONNECTING: 63, FRONT_QUEUE: 51, UNANSWERED: 825}, "threads"),
+         {HANDLER: 10, QUEUE: 51, CONNECTING: 63, FRONT_QUEUE: 51, UNANSWERED: 825, RESET: 0}, "threads"),
         ("uwsgi-http", 1000, ["nofile=257"], {HANDLER: 10, QUEUE: 101, CONNECTING: 13, RESET: 876}, "threads"),
     ],
 )  # fmt: skip
@@ -196,6 +196,25 @@ def test_a_process_that_dies_of_its_limit_leaves_the_rest_anywhere(catalog: Cata
     assert found == {HANDLER: (0, 82), QUEUE: (0, 101), FRONT_WAITING: (0, 117), ERROR: (0, 300)}
     assert prediction.because
     assert prediction.bound_by == "nofile"
+
+
+def test_an_event_loop_may_accept_a_few_more_than_it_handles(catalog: Catalog) -> None:
+    """Tornado accepts for three rounds before its first view runs: who waits then is missing outside, or in the queue."""
+    for requests, expected in (
+        (1000, {HANDLER: (None, None), WAITING: (0, 383), QUEUE: (None, None), UNANSWERED: (487, 870)}),
+        (100, {HANDLER: (None, None), WAITING: (0, 99), QUEUE: (0, 99)}),
+    ):
+        places = predicted(catalog, "tornado-wsgi", requests).places
+        found = {f"{place.service} {place.place}": (place.at_least, place.at_most) for place in places}
+        assert found == expected
+
+
+@pytest.mark.parametrize(("nofile", "may_fail"), [(256, True), (16384, False)])
+def test_where_descriptors_turn_requests_away_others_may_fail_later(
+    catalog: Catalog, nofile: int, may_fail: bool
+) -> None:
+    """A server short of descriptors may give those that the release frees to new connections first."""
+    assert bool(predicted(catalog, "cheroot", 300, f"nofile={nofile}").may_fail) is may_fail
 
 
 @pytest.mark.parametrize(
