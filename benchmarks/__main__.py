@@ -1,9 +1,11 @@
 """`python -m benchmarks [NAME...]`: each benchmark prints what it took, and the bound that it must keep.
 
 fresh      a fresh clone, empty caches, to the finished comparison in local processes, downloads included
-again      all topologies once more, everything being there
+again      the standard topologies once more, everything being there
 one        one `capacity` of 1,000 requests, up and down included (median of 5)
 held       10,000 requests held in gunicorn-gevent with two workers, placed exactly; and the instrument's memory
+all        every topology in both runtimes, images and virtualenvs being there
+build      every image from nothing: it removes them and the build cache first
 up         `topolab up` to healthy against the same stack's bare `docker compose up --wait` (medians of 5, interleaved)
 """
 
@@ -22,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from topolab import host, paths
+from topolab.plan import resolve
 from topolab.runtimes import engine, images
 from topolab.runtimes.ports import free_port
 from topolab.topology import Catalog
 
 TOPOLAB = Path(sys.executable).parent / "topolab"
 REPEATS = 5
+BASES = ("topolab-base:bookworm", "topolab-base:trixie")
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,13 @@ def fresh() -> Iterator[Figure]:
 
 
 def again() -> Iterator[Figure]:
-    names = Catalog().names
+    names = Catalog().chosen(())
     seconds, _ = timed(TOPOLAB, "compare", "--runtime", "process")
-    yield Figure(f"all {len(names)} topologies, everything being there", seconds, 40, "s")
+    yield Figure(f"the {len(names)} standard topologies, everything being there", seconds, 40, "s")
 
 
 def one() -> Iterator[Figure]:
-    for name in Catalog().names:
+    for name in Catalog().chosen(()):
         taken = [capacity(name, "--requests", "1000")[0] for _ in range(REPEATS)]
         yield Figure(f"1,000 requests, {name}", statistics.median(taken), 5, "s", f"worst {max(taken):.2f}")
 
@@ -120,8 +124,29 @@ def up() -> Iterator[Figure]:
     yield Figure("topolab up / docker compose up --wait", ratio, 1.5, "x", note)
 
 
+def all_topologies() -> Iterator[Figure]:
+    for runtime, bound in (("process", 240), ("compose", 420)):
+        timed(TOPOLAB, "compare", "all", "--runtime", runtime, "--requests", "10", "--json")  # makes what is missing
+        seconds, out = timed(TOPOLAB, "compare", "all", "--runtime", runtime, "--json")
+        runs = json.loads(out)
+        note = f"{sum(run['verdict'] == 'VALID' for run in runs)} of {len(runs)} VALID"
+        yield Figure(f"all {len(runs)} topologies, {runtime}", seconds, bound, "s", note)
+
+
+def build() -> Iterator[Figure]:
+    plans = [resolve(Catalog(), name) for name in Catalog().names]
+    tags = sorted({image.tag for plan in plans for image in images.of(plan)})
+    engine.docker(["image", "rm", "--force", *tags, *BASES])
+    engine.docker(["builder", "prune", "--all", "--force"])
+    started = time.monotonic()
+    failed = images.build(plans, lambda line: print(f"  {line}", file=sys.stderr))
+    yield Figure(
+        f"{len(tags)} images from nothing, base included", time.monotonic() - started, 480, "s", str(failed or "")
+    )
+
+
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
-    "fresh": fresh, "again": again, "one": one, "held": held, "up": up,
+    "fresh": fresh, "again": again, "one": one, "held": held, "up": up, "all": all_topologies, "build": build,
 }  # fmt: skip
 
 

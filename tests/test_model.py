@@ -199,7 +199,7 @@ def test_a_process_that_dies_of_its_limit_leaves_the_rest_anywhere(catalog: Cata
 
 
 def test_an_event_loop_may_accept_a_few_more_than_it_handles(catalog: Catalog) -> None:
-    """Tornado accepts for three rounds before its first view runs: who waits then is missing outside, or in the queue."""
+    """Tornado accepts for three rounds before its first view: who waits then is missing outside, or in the queue."""
     for requests, expected in (
         (1000, {HANDLER: (None, None), WAITING: (0, 383), QUEUE: (None, None), UNANSWERED: (487, 870)}),
         (100, {HANDLER: (None, None), WAITING: (0, 99), QUEUE: (0, 99)}),

@@ -22,6 +22,8 @@ HASHED = (
     "Each listener of this server has its own share of every place; the kernel's hash picks one for each connection."
 )
 
+SHORT = "Descriptors that the release frees go to new connections before the views that need one get it."
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -70,7 +72,13 @@ def predict(plan: Plan, requests: int) -> Prediction:
         for spot in {*filled.counts, *filled.bounds}
         if filled.counts[spot] or spot in filled.bounds
     ).places
-    return Prediction(places, bound_by=bound, next_limit=next(behind, None), because=filled.because)
+    return Prediction(
+        places,
+        bound_by=bound,
+        next_limit=next(behind, None),
+        because=filled.because,
+        may_fail=_may_fail(plan, requests, variant),
+    )
 
 
 def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Rooms, *, arriving: int) -> Filled:
@@ -94,10 +102,20 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
     counts["app", "waiting"] += waiting
     counts["app", "accept_queue"] += queued
     counts[overflow] += beyond
-    if variant.random and (least := _least(plan, variant.random, handled, handled + waiting)) < handled:
-        bounds["app", "handler"] = (least, handled)
-        bounds["app", "waiting"] = (waiting, waiting + handled - least)
-        filled.because = variant.random.because
+    if variant.random:
+        least = _least(plan, variant.random, handled, handled + waiting)
+        more = _more_waiting(plan, variant.random, waiting, rest, requests)
+        if least < handled or more:
+            filled.because = variant.random.because
+        if least < handled:
+            bounds["app", "handler"] = (least, handled)
+            bounds["app", "waiting"] = (waiting, waiting + handled - least)
+        if more:
+            bounds["app", "waiting"] = (waiting, waiting + more)
+            if more > beyond:
+                bounds["app", "accept_queue"] = (queued - (more - beyond), queued)
+            if beyond:
+                bounds[overflow] = (max(0, beyond - more), beyond)
     if (listeners := int(_count(plan, plan.app, variant.independent, "independent", requests))) > 1:
         spots: list[Spot] = [("app", "handler"), ("app", "waiting"), ("app", "accept_queue")]
         bounds |= independent(arriving, listeners, list(zip(spots, rooms, strict=True)), overflow)
@@ -156,8 +174,31 @@ def _hold_off(plan: Plan, requests: int, excess: int, filled: Filled) -> None:
 
 def _least(plan: Plan, random: Randomness, handled: int, accepted: int) -> int:
     """The fewest requests in handlers that a random server's mechanism allows, of those that it accepted."""
+    if random.handler_at_least is None:
+        return handled
     where = f"{plan.app.server.where}: capacity.random.handler_at_least"
     return min(handled, int(count(random.handler_at_least, plan.names(plan.app, requests=accepted), where=where)))
+
+
+def _more_waiting(plan: Plan, random: Randomness, waiting: int, rest: int, requests: int) -> int:
+    """How many more than predicted may wait, at most all that are not in a handler."""
+    if random.waiting_at_most is None:
+        return 0
+    where = f"{plan.app.server.where}: capacity.random.waiting_at_most"
+    most = min(rest, count(random.waiting_at_most, plan.names(plan.app, requests=requests), where=where))
+    return max(0, int(most) - waiting)
+
+
+def _may_fail(plan: Plan, requests: int, variant: Capacity) -> str | None:
+    """Why requests may get no good answer even after the release: where descriptors are what turned others away."""
+    handler = _smallest(_lines(plan, plan.app, variant.handler, "handler", requests))
+    short = handler.term.bound_by == "nofile" and handler.at < requests
+    if waiting := _lines(plan, plan.app, variant.waiting, "waiting", requests):
+        short |= _smallest(waiting).term.bound_by == "nofile" and handler.at + _smallest(waiting).at < requests
+    if plan.front and plan.front.server.front:
+        admits = _smallest(_lines(plan, plan.front, plan.front.server.front.admits, "admits", requests))
+        short |= admits.term.bound_by == "nofile" and admits.at < requests
+    return SHORT if short else None
 
 
 def _variant(plan: Plan, requests: int) -> Capacity:

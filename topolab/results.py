@@ -25,6 +25,7 @@ FindingCode = Literal[
     "limit_not_applied",
     "prediction_differs",
     "not_at_rest",
+    "calls_under_way",
     "processes_missing",
     "instrument_late",
     "instrument_descriptors",
@@ -81,7 +82,8 @@ class InstrumentReport:
     Lateness is actual minus due time of opening a connection. Memory is the sum of the PSS of its
     processes at the census. `descriptor_limit` is per process; `descriptors_short` counts the
     connections that it could not open or take for lack of descriptors. `seconds_to_rest` counts from the first
-    opening; `at_rest` is false when the deadline came first.
+    opening; `at_rest` is false when the deadline came first. `calls_under_way`: views that ran at the census and whose
+    call to the gate had not arrived, so that they stand at no place.
     """
 
     rate_asked: float
@@ -96,6 +98,7 @@ class InstrumentReport:
     at_rest: bool
     processes_asked: int
     processes_seen: int
+    calls_under_way: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,7 @@ class Run:
     started: str  # ISO 8601, UTC
     seconds: float  # stack up, measured, and down again
     held: tuple[Outcome, ...] = ()  # what they got while they were held after the census
+    image_bytes: dict[str, int] = field(default_factory=dict)  # of the servers' images, by service; none for processes
     format: int = FORMAT
 
     @property

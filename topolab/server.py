@@ -42,9 +42,14 @@ class AcceptQueue(Strict):
 
 
 class Randomness(Strict):
-    """Where the server itself is random: the least that its mechanism guarantees, and why."""
+    """Where the server itself is random: what its mechanism guarantees, and why.
 
-    handler_at_least: str | int  # formula; `requests` are those that the server accepts
+    Those that are missing in handlers wait; those that wait beyond the prediction are missing in the accept queue,
+    and first of all outside it.
+    """
+
+    handler_at_least: str | int | None = None  # formula; `requests` are those that the server accepts
+    waiting_at_most: str | int | None = None  # formula
     because: str
 
 

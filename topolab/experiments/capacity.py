@@ -49,7 +49,7 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
     predicted = replace(predict(plan, requests), queues=listeners.expected(plan))
     on_event({"event": "progress", "phase": "starting"})
     with temporary(runtime, plan) as stack:
-        versions = stack.versions()
+        versions, image_bytes = stack.versions(), stack.image_bytes()
         arguments = _arguments(plan, pace)
         try:
             with stack.instrument(arguments) as events:
@@ -76,6 +76,7 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
         started=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) + f".{int(started % 1 * 1000):03d}Z",
         seconds=round(time.monotonic() - clock, 3),
         held=observed.held,
+        image_bytes=image_bytes,
     )
 
 

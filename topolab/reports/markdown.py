@@ -34,7 +34,7 @@ def table(comparison: Comparison) -> str:
 
 def proof(comparison: Comparison) -> str:
     """Every cell of a proof, one line each: what was asked, predicted, measured; then findings and what was not run."""
-    head = ["Topology", "With", "N", "Runtime", "Predicted", "Measured", "Bound by", "Verdict"]
+    head = ["Topology", "With", "N", "Runtime", "Predicted", "Measured", "Bound by", "Image", "Verdict"]
     lines = [head, ["---"] * len(head)]
     cells: list[Run | NotRun] = sorted((*comparison.runs, *comparison.not_run), key=lambda cell: cell.topology)
     for cell in cells:
@@ -46,9 +46,10 @@ def proof(comparison: Comparison) -> str:
         ]
         if isinstance(cell, Run):
             row = _row(cell, comparison)
-            lines.append([*what, cell.runtime, *row[1:4], row[-1]])
+            image = ", ".join(f"{size / 1e6:.0f} MB" for size in cell.image_bytes.values())
+            lines.append([*what, cell.runtime, *row[1:4], image, row[-1]])
         else:
-            lines.append([*what, cell.runtime, _escaped(cell.reason), "", "", words.absence(cell)])
+            lines.append([*what, cell.runtime, _escaped(cell.reason), "", "", "", words.absence(cell)])
     notes = [
         f"- **SUSPECT** {_escaped(f'{run.topology} {words.changed(run)}')}: {_escaped(finding.message)}"
         for run in comparison.runs

@@ -31,6 +31,9 @@ class Stack(Protocol):
     def versions(self) -> dict[str, str]:
         """Versions of what serves, from the servers themselves and their locks."""
 
+    def image_bytes(self) -> dict[str, int]:
+        """Sizes of the servers' images by service; empty where there are none."""
+
     def down(self) -> None:
         """Stops every process of the stack and removes what it left."""
 

@@ -149,6 +149,9 @@ class ComposeStack:
     def versions(self) -> dict[str, str]:
         return who_serves(self.port, self.plan)
 
+    def image_bytes(self) -> dict[str, int]:
+        return images.sizes(self.plan)
+
     def down(self) -> None:
         ComposeRuntime().stop(self.name)
         state.forget(self.name)

@@ -80,6 +80,9 @@ class FakeStack:
     def versions(self) -> dict[str, str]:
         return {"python": "3.11.2"}
 
+    def image_bytes(self) -> dict[str, int]:
+        return {}
+
     def down(self) -> None:
         self.runtime.stop(self.name)
 

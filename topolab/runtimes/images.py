@@ -66,6 +66,13 @@ def names(plan: Plan) -> dict[str, str]:
     return {image.variable: image.tag for image in of(plan)}
 
 
+def sizes(plan: Plan) -> dict[str, int]:
+    """Bytes of the servers' images, by service."""
+    tags = {image.service: image.tag for image in of(plan) if image.service != "instrument"}
+    result = engine.docker(["image", "inspect", "--format", "{{.Size}}", *tags.values()])
+    return dict(zip(tags, map(int, result.stdout.split()), strict=False))
+
+
 def build(plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
     """Builds the images that are missing. What can't be built is an error by the topologies that need it."""
     needed = {plan.name: of(plan) for plan in plans}

@@ -145,6 +145,9 @@ class ProcessStack:
     def versions(self) -> dict[str, str]:
         return who_serves(self.port, self.plan)
 
+    def image_bytes(self) -> dict[str, int]:
+        return {}
+
     def down(self) -> None:
         _end(self.name, self.supervisor)
 
