@@ -10,7 +10,7 @@ import pytest
 from topolab.errors import LabError
 from topolab.filling import independent
 from topolab.ledger import Spot
-from topolab.model import lines, predict
+from topolab.model import ends, lines, predict
 from topolab.plan import resolve
 from topolab.results import Prediction
 from topolab.topology import Catalog
@@ -196,6 +196,24 @@ def test_a_process_that_dies_of_its_limit_leaves_the_rest_anywhere(catalog: Cata
     assert found == {HANDLER: (0, 82), QUEUE: (0, 101), FRONT_WAITING: (0, 117), ERROR: (0, 300)}
     assert prediction.because
     assert prediction.bound_by == "nofile"
+
+
+def test_a_queue_of_its_own_is_not_shared_out_by_the_requests(catalog: Catalog) -> None:
+    """Where one listener alone has room for all, nobody can be unanswered, however the requests fall."""
+    prediction = predicted(catalog, "granian", 100, "workers=2", "backpressure=10", "blocking_threads=2", "backlog=128")
+    found = {f"{place.service} {place.place}": (place.at_least, place.at_most) for place in prediction.places}
+    assert found == {HANDLER: (2, 4), WAITING: (8, 16), QUEUE: (80, 90)}
+
+
+def test_each_place_has_an_end_and_a_line_that_draws_it(catalog: Catalog) -> None:
+    """`ends` names for every place how many it holds and which setting or limit says so."""
+    plan = resolve(
+        catalog, "nginx-gunicorn-gthread", sets=["threads=10", "app.worker_connections=50", "app.backlog=64"]
+    )
+    assert ends(plan, 1000) == (
+        (("app", "handler"), 10, "threads"), (("app", "waiting"), 40, "worker_connections"),
+        (("app", "accept_queue"), 65, "backlog, somaxconn"), (("front", "waiting"), 2047, "front.worker_connections"),
+    )  # fmt: skip
 
 
 def test_an_event_loop_may_accept_a_few_more_than_it_handles(catalog: Catalog) -> None:

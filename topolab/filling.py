@@ -16,7 +16,7 @@ class Rooms(NamedTuple):
 
     handler: float
     waiting: float
-    queue: int
+    queue: float
 
 
 @dataclass(slots=True)

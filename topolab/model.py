@@ -42,6 +42,22 @@ def lines(plan: Plan, requests: int) -> tuple[Line, ...]:
     return tuple(sorted(found, key=lambda line: line.at))
 
 
+def ends(plan: Plan, requests: int) -> tuple[tuple[Spot, float, str], ...]:
+    """Where each place of the services ends, and what draws that line: place, how many it holds, the line's name."""
+    variant = _variant(plan, requests)
+    found: list[tuple[Spot, float, str]] = []
+    for place, terms in (("handler", variant.handler), ("waiting", variant.waiting)):
+        if held := _lines(plan, plan.app, terms, place, requests):
+            found.append((("app", place), _smallest(held).at, _smallest(held).bound_by))
+    found.append(
+        (("app", "accept_queue"), _queue(plan, plan.app, variant.accept_queue, requests), "backlog, somaxconn")
+    )
+    if plan.front and plan.front.server.front:
+        admits = _smallest(_lines(plan, plan.front, plan.front.server.front.admits, "admits", requests))
+        found.append((("front", "waiting"), admits.at, admits.bound_by))
+    return tuple(found)
+
+
 def predict(plan: Plan, requests: int) -> Prediction:
     """The ledger of N requests that all hold, and the limit that binds.
 
@@ -96,7 +112,7 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
         counts["client", limit.then] += rest
         return filled
     waiting = int(min(rest, rooms.waiting))
-    queued = min(rest - waiting, rooms.queue)
+    queued = int(min(rest - waiting, rooms.queue))
     beyond = rest - waiting - queued
     overflow = _overflow(plan, variant.overflow)
     counts["app", "waiting"] += waiting
@@ -161,7 +177,7 @@ def _hold_off(plan: Plan, requests: int, excess: int, filled: Filled) -> None:
     limit = _smallest(_lines(plan, plan.front, front.admits, "admits", requests)).term
     beyond = limit.then or front.beyond
     if beyond == "accept_queue":
-        queued = min(excess, _queue(plan, plan.front, front.accept_queue, requests))
+        queued = int(min(excess, _queue(plan, plan.front, front.accept_queue, requests)))
         outside: dict[Spot, int] = {("front", "accept_queue"): queued, ("client", "unanswered"): excess - queued}
     else:
         outside = {("client", beyond): excess}
@@ -205,15 +221,15 @@ def _variant(plan: Plan, requests: int) -> Capacity:
     return plan.app.server.variant(plan.names(plan.app, requests=requests))
 
 
-def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> int:
+def _queue(plan: Plan, service: Service, queue: AcceptQueue, requests: int) -> float:
     """What the accept queues hold: K = min(backlog, somaxconn) + 1 each.
 
     One more than the backlog because sk_acceptq_is_full() tests `>`, not `>=` (Linux include/net/sock.h).
     """
     backlog = _count(plan, service, queue.backlog, "accept_queue.backlog", requests)
-    somaxconn = plan.names(service)["somaxconn"]
+    somaxconn: float = plan.names(service)["somaxconn"]
     queues = _count(plan, service, queue.queues, "accept_queue.queues", requests)
-    return int(min(requests, (min(backlog, somaxconn) + 1) * queues * _times(plan, service)))
+    return (min(backlog, somaxconn) + 1) * queues * _times(plan, service)
 
 
 def _overflow(plan: Plan, overflow: Place) -> Spot:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from topolab import store
 from topolab.limits import LimitsFile
-from topolab.model import lines, predict
+from topolab.model import ends, lines, predict
 from topolab.plan import Plan
 from topolab.results import to_json
 from topolab.runtimes.lifecycle import StackStatus
@@ -56,8 +56,13 @@ def _prediction(resolved: Plan) -> RenderableType:
         table.add_row(Text(f"{place.service} {place.place.replace('_', ' ')}"), Text(f"{place.count:,}{bounds}"))
     order = [f"{line.bound_by} at {line.at:,.0f}" for line in lines(resolved, requests) if not math.isinf(line.at)]
     text = f"bound by {predicted.bound_by}" if predicted.bound_by else "nothing binds: every request is in a handler"
-    return Group(table, Text(f"\n{text}\nlimits on handlers, the first to bind first: {', '.join(order) or 'none'}"),
-                 Text(predicted.because or ""))  # fmt: skip
+    places = [
+        f"{service} {place.replace('_', ' ')}: up to {'any number' if math.isinf(at) else f'{at:,.0f}'} ({line})"
+        for (service, place), at, line in ends(resolved, requests)
+    ]
+    notes = [text, f"limits on handlers, the first to bind first: {', '.join(order) or 'none'}", *places]
+    notes += [reason for reason in (predicted.because, predicted.may_fail) if reason]
+    return Group(table, Text("\n" + "\n".join(notes)))
 
 
 def as_json(resolved: Plan) -> dict[str, Any]:
