@@ -46,12 +46,12 @@ def ends(plan: Plan, requests: int) -> tuple[tuple[Spot, float, str], ...]:
     """Where each place of the services ends, and what draws that line: place, how many it holds, the line's name."""
     variant = _variant(plan, requests)
     found: list[tuple[Spot, float, str]] = []
-    for place, terms in (("handler", variant.handler), ("waiting", variant.waiting)):
+    places: tuple[tuple[Place, tuple[Term, ...]], ...] = (("handler", variant.handler), ("waiting", variant.waiting))
+    for place, terms in places:
         if held := _lines(plan, plan.app, terms, place, requests):
             found.append((("app", place), _smallest(held).at, _smallest(held).bound_by))
-    found.append(
-        (("app", "accept_queue"), _queue(plan, plan.app, variant.accept_queue, requests), "backlog, somaxconn")
-    )
+    queue = _queue(plan, plan.app, variant.accept_queue, requests)
+    found.append((("app", "accept_queue"), queue, "backlog, somaxconn"))
     if plan.front and plan.front.server.front:
         admits = _smallest(_lines(plan, plan.front, plan.front.server.front.admits, "admits", requests))
         found.append((("front", "waiting"), admits.at, admits.bound_by))
