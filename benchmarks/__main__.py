@@ -117,8 +117,8 @@ def up() -> Iterator[Figure]:
         for _ in range(REPEATS):
             ours.append(timed(TOPOLAB, "up", name, "--runtime", "compose", "--port", str(free_port()))[0])
             timed(TOPOLAB, "down", name)
-            theirs.append(timed(*bare, "up", "--detach", "--wait", **engine.environment())[0])
-            timed(*bare, "down", "--volumes", **engine.environment())
+            theirs.append(timed(*bare, "up", "--detach", "--wait", cwd=None, **engine.environment())[0])
+            timed(*bare, "down", "--volumes", cwd=None, **engine.environment())
     ratio = statistics.median(ours) / statistics.median(theirs)
     note = f"{statistics.median(ours):.2f} s against {statistics.median(theirs):.2f} s"
     yield Figure("topolab up / docker compose up --wait", ratio, 1.5, "x", note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from topolab.topology import Catalog
 
 CHROMIUM = "/usr/bin/chromium"
 
-_NEEDS = {
-    "engine": lambda: engine.problem(),
+_NEEDS: dict[str, Callable[[], str | None]] = {
+    "engine": engine.problem,
     "nginx": lambda: None if packages.find("nginx") else "nginx is not installed: sudo make setup",
     "browser": lambda: None if Path(CHROMIUM).exists() else "no chromium: sudo apt-get install chromium",
 }

@@ -37,7 +37,6 @@ MAY_IMPORT = {
     "runtimes": KNOWLEDGE | {"host", "listeners", "packages", "store"},
     "experiments": KNOWLEDGE | {"model", "findings", "host", "listeners", "runtimes"},
     "show": KNOWLEDGE | {"model", "store", "runtimes"},
-    "options": KNOWLEDGE,
     "cli": {"*"},
     "__main__": {"cli"},
 }

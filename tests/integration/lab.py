@@ -49,9 +49,9 @@ class Lab:
             text=True, process_group=0, cwd=cwd,
         )  # fmt: skip
 
-    def run(self, *words: str, **environment: str) -> Result:
+    def run(self, *words: str, cwd: Path | None = None, **environment: str) -> Result:
         """A command to its end."""
-        return ended(self.start(*words, **environment))
+        return ended(self.start(*words, cwd=cwd, **environment))
 
     def processes(self) -> list[psutil.Process]:
         """Every process that belongs to a stack or a supervisor of this lab: it says so, or writes into its files."""

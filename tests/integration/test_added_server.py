@@ -44,7 +44,9 @@ def test_a_server_is_added_by_one_folder_and_one_file(lab: Lab, tmp_path: Path) 
     (own / "stdlib.yaml").write_text("summary: wsgiref\napp: {server: wsgiref}\n")
 
     environment = {"TOPOLAB_TOPOLOGIES": str(own)}
-    assert [each["topology"] for each in lab.run("list", "--json", **environment).json] == ["stdlib"]
-    result = lab.run("capacity", "stdlib", "--runtime", "process", "--requests", "30", "--json", **environment)
+    assert [each["topology"] for each in lab.run("list", "--json", cwd=None, **environment).json] == ["stdlib"]
+    result = lab.run(
+        "capacity", "stdlib", "--runtime", "process", "--requests", "30", "--json", cwd=None, **environment
+    )
     assert result.code == 0, (result.err, result.out)
     assert places(result.json) == {"app handler": 1, "app accept_queue": 6, "client unanswered": 23}

@@ -352,11 +352,11 @@ def test_modules_in_the_folder_that_one_stands_in_are_not_imported(lab: Lab, tmp
 def test_no_engine_says_what_to_type(lab: Lab, tmp_path: Path) -> None:
     """Without a container engine, compose is refused with what to type, and auto takes processes and says why."""
     nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
-    result = lab.run("capacity", "flask-single", "--runtime", "compose", **nowhere)
+    result = lab.run("capacity", "flask-single", "--runtime", "compose", cwd=None, **nowhere)
     assert result.code == 2
     assert "make engine" in result.err
     assert "--runtime process" in result.err
-    auto = lab.run("capacity", "flask-single", "--requests", "10", "--json", **nowhere)
+    auto = lab.run("capacity", "flask-single", "--requests", "10", "--json", cwd=None, **nowhere)
     assert auto.code == 0
     assert auto.err.splitlines()[0].startswith("runtime: process (No container engine")
     assert auto.json["runtime"] == "process"

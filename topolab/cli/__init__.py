@@ -1,0 +1,62 @@
+"""The command `topolab`: reads what was typed, calls the lab, prints. Only `main` exits.
+
+Results go to stdout, commentary to stderr.
+Exit code 0: done and VALID; 1: done but SUSPECT; 2: could not be done, or was interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from topolab.cli import catalog, measuring, stacks
+from topolab.cli.console import COULD_NOT, DONE, say
+from topolab.errors import LabError
+from topolab.runtimes import interrupts
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="topolab")
+def cli() -> None:
+    """Where are N requests? Topolab brings up any way of serving a Flask app, predicts from the settings
+    where N requests will stand, measures it, and says where the two differ.
+
+    It does not rank web frameworks. Exit code 0: done and VALID. 1: done but SUSPECT. 2: could not be done.
+    """
+
+
+for verb in (*catalog.VERBS, *measuring.VERBS, *stacks.VERBS):
+    cli.add_command(verb)
+
+
+def main() -> NoReturn:
+    """The entry point: runs a verb, turns every `LabError` into one clear line."""
+    interrupts.install()
+    try:
+        status = cli.main(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else DONE)
+    except LabError as error:
+        say(f"topolab: {error}")
+        for line in error.details:
+            say(f"  {line}")
+        sys.exit(COULD_NOT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(COULD_NOT)
+    except (click.Abort, KeyboardInterrupt):
+        say("topolab: interrupted; everything that it had started is stopped. Finished runs are stored.")
+        sys.exit(COULD_NOT)
+    except OSError as error:
+        if error.errno != errno.EPIPE:  # a reader of our output that has gone needs no word
+            say(f"topolab: {error.filename or 'output'}: {error.strerror}.")
+        sys.stdout = None  # what is left in it can't be written
+        sys.exit(COULD_NOT)
+    except Exception as error:
+        if os.environ.get("TOPOLAB_DEBUG"):
+            raise
+        say(f"topolab: this is a bug of topolab's: {type(error).__name__}: {error}. TOPOLAB_DEBUG=1 shows where.")
+        sys.exit(COULD_NOT)

@@ -1,0 +1,66 @@
+"""Verbs about what there is: list, show, schema, setup."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from topolab import packages, show
+from topolab.cli.console import out, say
+from topolab.cli.options import Wanted, json_option, plan_options
+from topolab.cli.plans import caution
+from topolab.errors import LabError
+from topolab.topology import Catalog
+
+
+@click.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the topologies."""
+    catalog = Catalog()
+    topologies, problems = [], []
+    for name in catalog.names:
+        try:
+            topologies.append(catalog.topology(name))
+        except LabError as error:  # one that is broken does not hide the others
+            problems.append(error)
+    if as_json:
+        click.echo(json.dumps([{"topology": each.name, "summary": each.summary} for each in topologies], indent=1))
+    else:
+        out.print(show.topologies(topologies))
+    for problem in problems:
+        raise problem
+
+
+@click.command("show")
+@click.argument("topology")
+@plan_options
+@json_option
+def show_(topology: str, wanted: Wanted, as_json: bool) -> None:
+    """Show a plan and its prediction; start nothing."""
+    plan = wanted.plan(topology)
+    caution([plan])
+    if as_json:
+        click.echo(json.dumps(show.as_json(plan), indent=1))
+    else:
+        out.print(show.plan(plan))
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["run", "topology", "server", "limits"]))
+def schema(what: str) -> None:
+    """Print a JSON Schema."""
+    click.echo(json.dumps(show.schema(what, Catalog()), indent=1))
+
+
+@click.command()
+def setup() -> None:
+    """Install what local processes need.
+
+    From the distribution: as root on Debian and Ubuntu; elsewhere it says what to type.
+    """
+    packages.setup(Catalog().servers(), say)
+
+
+VERBS = (list_, show_, schema, setup)

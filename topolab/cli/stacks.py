@@ -1,0 +1,104 @@
+"""Verbs about stacks that stay up: up, status, logs, down."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from topolab import show
+from topolab.cli.console import out, say
+from topolab.cli.options import Wanted, json_option, run_options
+from topolab.cli.plans import caution, prepare, runtime_for
+from topolab.errors import LabError
+from topolab.runtimes import lifecycle, state
+from topolab.runtimes.choice import RUNTIMES
+from topolab.topology import Catalog
+
+
+@click.command()
+@click.argument("topology")
+@run_options
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1.")
+def up(topology: str, wanted: Wanted, port: int) -> None:
+    """Bring a topology up and leave it running."""
+    plan = wanted.plan(topology)
+    runtime = runtime_for(wanted)
+    plan = runtime.check(plan)
+    caution([plan])
+    prepare(runtime, [plan])
+    record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)
+    already = "" if started else "already "
+    out.print(f"{topology} is {already}up at http://127.0.0.1:{record.port}/ ({record.runtime})", markup=False)
+    say(f"`topolab logs {topology}` shows its output, `topolab down {topology}` stops it.")
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show what is up."""
+    stacks, problems = lifecycle.status(RUNTIMES)
+    if as_json:
+        click.echo(json.dumps([show.stack_as_json(stack) for stack in stacks], indent=1))
+    elif stacks:
+        out.print(show.stacks(stacks))
+    elif not problems:
+        out.print("Nothing is up. `topolab up TOPOLOGY` brings one up, `topolab list` names them.")
+    for problem in problems:
+        raise problem
+
+
+@click.command()
+@click.argument("topology")
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
+def logs(topology: str, follow: bool) -> int:
+    """Print the output of a stack's services."""
+    record = state.read(topology)
+    if record is None:
+        Catalog().topology(topology)  # a misspelt name is told apart from one that is not up
+        raise LabError(f"{topology} is not up. `topolab status` shows what is.")
+    return RUNTIMES[record.runtime].logs(topology, follow=follow)
+
+
+@click.command()
+@click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
+@click.option("--force", is_flag=True, help="Whatever the records say, and even if they can't be read.")
+def down(topologies: tuple[str, ...], force: bool) -> None:
+    """Stop stacks (without names: all of them).
+
+    Also those that a killed topolab left behind.
+    """
+    if topologies:
+        for name in topologies:
+            _take_down(name, force=force)
+        return
+    if not force:
+        lifecycle.sweep(RUNTIMES, say)
+    problems = []
+    names = state.names()
+    for name in names:
+        try:
+            record = None if force else state.read(name)
+            if record and record.temporary:
+                say(f"{name} belongs to a measurement that is under way; it ends with it")
+            else:
+                _take_down(name, force=force)
+        except LabError as error:
+            problems.append(error)
+    if not names:
+        out.print("Nothing is up.")
+    for problem in problems:
+        raise problem
+
+
+def _take_down(name: str, *, force: bool) -> None:
+    if force:
+        lifecycle.force_down(RUNTIMES, name)
+    else:
+        if state.read(name) is None:
+            Catalog().topology(name)  # a misspelt name is told apart from one that is not up
+        lifecycle.down(RUNTIMES, name)
+    out.print(f"{name} is down", markup=False)
+
+
+VERBS = (up, status, logs, down)
