@@ -87,6 +87,9 @@ schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema server > topologies/server.schema.json
 	@$(TOPOLAB) schema limits > topologies/limits.schema.json
 
+docs: setup  ## Renew docs/servers.md from what the model reads
+	@$(TOPOLAB) docs > docs/servers.md
+
 proof: setup  ## Prove every prediction (all topologies, settings and limits; needs an engine); writes docs/proof.md
 	@set -f; $(TOPOLAB) proof -- $$TOPOLOGY
 
@@ -107,4 +110,4 @@ clean: down  ## Take all stacks down; remove the images, the virtualenvs, .venv 
 	@docker image ls --quiet 'topolab-*' 2>/dev/null | sort -u | xargs -r docker image rm --force >/dev/null
 	@rm -rf .venv .topolab results
 
-.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas proof reference lock clean
+.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas docs proof reference lock clean

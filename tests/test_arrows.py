@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "topology": KNOWLEDGE - {"plan"},
     "plan": KNOWLEDGE,
     "filling": {"ledger"},
+    "handbook": KNOWLEDGE,
     "listeners": KNOWLEDGE,
     "model": KNOWLEDGE | {"filling"},
     "host": DATA,

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from topolab import paths, show
+from topolab import handbook, paths, show
 from topolab.topology import Catalog
 
 PUBLISHED = {
@@ -24,6 +24,11 @@ PUBLISHED = {
 def test_a_published_schema_is_up_to_date(catalog: Catalog, what: str) -> None:
     """Each published schema is what `topolab schema` prints (`make schemas` renews them)."""
     assert json.loads(PUBLISHED[what].read_text()) == json.loads(json.dumps(show.schema(what, catalog)))
+
+
+def test_the_page_of_servers_is_up_to_date(catalog: Catalog) -> None:
+    """docs/servers.md is what `topolab docs` prints (`make docs` renews it)."""
+    assert (paths.HOME / "docs/servers.md").read_text() == handbook.servers(catalog)
 
 
 def files() -> list[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""Verbs about what there is: list, show, schema, setup."""
+"""Verbs about what there is: list, show, schema, docs, setup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import click
 
-from topolab import packages, show
+from topolab import handbook, packages, show
 from topolab.cli.console import out, say
 from topolab.cli.options import Wanted, json_option, plan_options
 from topolab.cli.plans import caution
@@ -63,4 +63,10 @@ def setup() -> None:
     packages.setup(Catalog().servers(), say)
 
 
-VERBS = (list_, show_, schema, setup)
+@click.command()
+def docs() -> None:
+    """Print docs/servers.md."""
+    click.echo(handbook.servers(Catalog()), nl=False)
+
+
+VERBS = (list_, show_, schema, docs, setup)
