@@ -49,8 +49,8 @@ def test_a_run_without_findings_is_valid() -> None:
     ("observed", "codes", "text"),
     [
         (seen(PLACES[0], PLACES[1], PlaceCount("client", "reset", 1)), ["unbalanced", "prediction_differs"],
-         "The places add up to 101, not to 100. A request stands at two places or at none (a handler may still run "
-         "for a client that has gone). Run it again; if it stays, read the server's log."),
+         "The places add up to 101, not to 100. A request stands at two places or at none (a handler may run on "
+         "for a client that has gone, or still call the gate). Run it again; if it stays, read the server's log."),
         (replace(seen(), listeners=(replace(QUEUE, unaccepted=89),)), ["queue_mismatch"],
          "The kernel counts 90 in the accept queue of app (127.0.0.1:8000), the census 89. Other clients may be "
          "talking to this server; stop them and run again."),
@@ -70,6 +70,13 @@ def test_a_run_without_findings_is_valid() -> None:
         (seen(at_rest=False, seconds_to_rest=60.0), ["not_at_rest"],
          "Requests were still moving 60.0 s after the first was sent, when the census was taken. Run it on a quieter "
          "machine, or with fewer requests."),
+        (seen(PLACES[0], PlaceCount("app", "accept_queue", 88), calls_under_way=2),
+         ["unbalanced", "prediction_differs", "calls_under_way"],
+         "The places add up to 98, not to 100. A request stands at two places or at none (a handler may run on "
+         "for a client that has gone, or still call the gate). Run it again; if it stays, read the server's log."),
+        (seen(calls_under_way=2), ["calls_under_way"],
+         "2 views were on their way to the gate when the census was taken, so they stand at no place. The gate's own "
+         "accept queue may be short: raise somaxconn, or ask for fewer requests."),
         (seen(processes_asked=4, processes_seen=3), ["processes_missing"],
          "Only 3 of 4 serving processes answered before the run. Look at `topolab logs`: a worker may be failing to "
          "start."),

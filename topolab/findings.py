@@ -39,7 +39,8 @@ def _balance(observed: Observation, requests: int) -> Iterator[Finding]:
         yield Finding(
             "unbalanced",
             f"The places add up to {total}, not to {requests}. A request stands at two places or at none "
-            "(a handler may still run for a client that has gone). Run it again; if it stays, read the server's log.",
+            "(a handler may run on for a client that has gone, or still call the gate). Run it again; if it stays, "
+            "read the server's log.",
         )
 
 
@@ -124,6 +125,12 @@ def _rest(observed: Observation) -> Iterator[Finding]:
             "not_at_rest",
             f"Requests were still moving {instrument.seconds_to_rest:.1f} s after the first was sent, when the census "
             "was taken. Run it on a quieter machine, or with fewer requests.",
+        )
+    if instrument.calls_under_way:
+        yield Finding(
+            "calls_under_way",
+            f"{instrument.calls_under_way} views were on their way to the gate when the census was taken, so they "
+            "stand at no place. The gate's own accept queue may be short: raise somaxconn, or ask for fewer requests.",
         )
     if instrument.processes_seen < instrument.processes_asked:
         yield Finding(

@@ -9,6 +9,48 @@ from tests.instrument.conftest import run
 from tests.instrument.servers import HARD, Server, held, respond, wait_for_go
 
 
+def call_without_a_word(server: Server) -> socket.socket:
+    """A view that has reached the gate's listener and not spoken."""
+    return socket.create_connection(("127.0.0.1", server.gate))
+
+
+def test_a_view_on_its_way_to_the_gate(gate: int) -> None:
+    """A view that still calls the gate is waited for, however quiet it is meanwhile: it is not waiting, it runs."""
+
+    def slow(server: Server, connection: socket.socket, request: int) -> None:
+        call = call_without_a_word(server)
+        if request < 3:
+            time.sleep(1.2)
+        call.sendall(f"HOLD {request} 1 1\n".encode())
+        wait_for_go(call)
+        respond(connection, "200 OK")
+
+    with Server(gate, slow) as server:
+        ended = run("--requests", 10, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}")
+    assert ended.ledger == {"app.handler": 10}
+    assert ended.result["instrument"]["at_rest"]
+    assert ended.result["instrument"]["calls_under_way"] == 0
+
+
+def test_views_that_never_reach_the_gate(gate: int) -> None:
+    """Views that still call the gate at the deadline stand at no place, and the sum falls short by them."""
+
+    def mute(server: Server, connection: socket.socket, request: int) -> None:
+        if request >= 3:
+            held(server, connection, request)
+        else:
+            with call_without_a_word(server) as call:
+                call.recv(1)
+
+    with Server(gate, mute, at_once=8, eager=True) as server:
+        ended = run(
+            "--requests", 10, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}", "--deadline", 1,
+        )  # fmt: skip
+    assert ended.ledger == {"app.handler": 5, "app.waiting": 2}
+    assert not ended.result["instrument"]["at_rest"]
+    assert ended.result["instrument"]["calls_under_way"] == 3
+
+
 def test_a_handler_without_a_client(gate: int) -> None:
     """A handler that runs on after its client was dropped makes the sum exceed N."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import select
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.instrument.servers import free_port
-from topolab.instrument import honesty, wire
+from topolab.instrument import census, honesty, wire
 from topolab.instrument.addresses import Listener, TcpAddress, UnixAddress, parse_listener, parse_tcp
 from topolab.instrument.board import Board, Fate
 from topolab.instrument.gate import Gate, listen
@@ -256,6 +257,64 @@ def test_gate_short_of_descriptors() -> None:
         assert team.wait_until(lambda: board.held[0] == 5, deadline_s=5)
         for caller in callers[35:]:
             caller.close()
+
+
+def test_calls_under_way() -> None:
+    """A call counts until the gate has read it: unanswered, queued in the kernel, hung up there, or without a word."""
+    board = Board(100)
+    with socket.socket() as listener, Team() as team:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(2)  # the kernel keeps one more
+        listener.setblocking(False)
+        address = TcpAddress(*listener.getsockname())
+        callers = []
+        for request in range(7):
+            caller = socket.socket()
+            caller.setblocking(False)
+            caller.connect_ex(address.pair)
+            callers.append(caller)
+            if request < 2:
+                caller.sendall(b"SLEEP %d 1 1\n" % request)
+                caller.close()
+        assert census.calls_under_way(board, address) == 7
+        team.fork("gate", Gate(listener, board, 0).run)
+        assert team.wait_until(lambda: (board.arrived[0], board.unread[0]) == (2, 1), deadline_s=5)
+        assert census.calls_under_way(board, address) == 5
+        unsaid = dict(enumerate(callers[2:], 2))
+
+        def all_have_called() -> bool:  # the kernel calls again after a second
+            for request, caller in list(unsaid.items()):
+                with contextlib.suppress(BlockingIOError):
+                    caller.sendall(b"HOLD %d 1 1\n" % request)
+                    del unsaid[request]
+            return not census.calls_under_way(board, address)
+
+        assert team.wait_until(all_have_called, deadline_s=10)
+        assert (board.held[0], sum(board.asleep)) == (5, 2)
+        for caller in callers:
+            caller.close()
+
+
+def test_undelivered() -> None:
+    """What the other end's kernel has not taken is undelivered, on connections that stand: accepted, or queued."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.listen(0)  # the kernel keeps one
+        address = TcpAddress(*listener.getsockname())
+        talkers = [socket.socket() for _ in range(3)]
+        accepted: list[socket.socket] = []
+        for talker in talkers:  # one is accepted, one queued, one unanswered
+            talker.setblocking(False)
+            talker.connect_ex(address.pair)
+            with contextlib.suppress(BlockingIOError):
+                talker.send(bytes(1 << 20))
+            if not accepted:
+                accepted.append(listener.accept()[0])
+        towards, at = census.rows_towards(address), census.rows_at(address)
+        assert (len(towards), len(at), census.count_undelivered(towards, at)) == (3, 2, 2)
+        for sock in [*talkers, *accepted]:
+            sock.close()
 
 
 def unaccepted(address: TcpAddress) -> int:

@@ -36,7 +36,7 @@ class Board:
     def __init__(self, requests: int, *, gates: int = 1, client_processes: int = 1) -> None:
         self.requests = requests
         self.client_processes = client_processes  # request i belongs to process i % client_processes
-        self._memory = memoryview(mmap.mmap(-1, requests * 24 + gates * 40 + 8))
+        self._memory = memoryview(mmap.mmap(-1, requests * 24 + gates * 48 + 8))
         self._used = 0
         # by the coordinator, before it gives the order to open
         self.start_ns = self._take("q", 1)
@@ -47,6 +47,7 @@ class Board:
         self.held = self._take("q", gates)  # handlers of our requests that are blocked at it now
         self.arrived = self._take("q", gates)  # handlers that ever called it
         self.departed = self._take("q", gates)  # handlers that hung up, whether let go or not
+        self.unread = self._take("q", gates)  # callers that it took and that have not said their line yet
         self.strangers = self._take("q", gates)  # handlers that gave an id which is none of ours
         self.short = self._take("q", gates)  # 1: out of descriptors, it takes no more callers
         self.port = self._take("H", requests)  # by the client: its own port

@@ -70,11 +70,12 @@ def capacity(asked: Asked, events: Events) -> Observation:
             cpu_s=honesty.cpu_s(),
             memory_bytes=memory_bytes,
             descriptor_limit=limit,
-            descriptors_short=board.fates()[Fate.NOT_OPENED] + (rest.census.missed_by_gate if any(board.short) else 0),
+            descriptors_short=board.fates()[Fate.NOT_OPENED] + (rest.census.calling if any(board.short) else 0),
             seconds_to_rest=round((rest.since_ns - board.start_ns[0]) / 1e9, 3),
             at_rest=rest.reached,
             processes_asked=asked.processes,
             processes_seen=seen,
+            calls_under_way=rest.census.calling,
         ),
     )
 

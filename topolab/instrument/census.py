@@ -1,7 +1,8 @@
 """The census: where each of the N requests is, from sources that don't know of each other.
 
 Handlers are counted at the gate, clients by their own fate, and what lies between by the server's side of each
-connection. Nothing is inferred from N, so that a ledger which does not balance says so.
+connection; `waiting` is what of that is in no handler. Nothing is inferred from N, so that a ledger which does not
+balance says so.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Census:
     listeners: tuple[ListenerQueue, ...]
     entry: Entry
     connecting: Mapping[Listener, int]  # the front's own handshakes that an app has not answered
-    missed_by_gate: int  # callers that the gate did not take
+    calling: int  # views on their way to the gate: they run, and nobody has counted them
+    undelivered: int  # requests that have not arrived yet although their connection stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,18 @@ class Upstream:
     connecting: int  # those of them without an answer
     accepted: int  # by the app
     queued: int  # at the app
+    undelivered: int
 
 
 def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) -> Census:
     """Places all requests. `queues` was read just before."""
     fates = board.fates()
     handlers = board.handlers()
+    calling = calls_under_way(board, stack.gate)
     arrivals = rows_at(stack.entry)
     entry = at_entry(board, arrivals)
     unaccepted = {stack.listeners[-1]: sum(row.unaccepted for row in arrivals)}
+    undelivered = count_undelivered(rows_towards(stack.entry), arrivals)
     connecting: dict[Listener, int] = {}
     counts: dict[Spot, int] = {
         ("app", "handler"): handlers,
@@ -67,18 +72,21 @@ def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) ->
         ("client", "error"): fates[Fate.ERROR],
         ("client", "answered"): fates[Fate.ANSWERED],
     }
-    # A difference below zero: more goes on behind a place than came through it. The sum then exceeds N.
+    # `waiting` is a difference: what a server has accepted, less the views that run. Those that still call the gate
+    # are at no place, so that the sum is below N. A difference below zero (more goes on behind a place than came
+    # through it) counts as none, so that the sum exceeds N.
     if stack.front:
         upstream = {listener: between(listener.address) for listener in stack.listeners if listener.service == "app"}
         unaccepted |= {listener: link.queued for listener, link in upstream.items()}
         connecting = {listener: link.connecting for listener, link in upstream.items()}
-        counts["app", "waiting"] = max(0, sum(link.accepted for link in upstream.values()) - handlers)
+        undelivered += sum(link.undelivered for link in upstream.values())
+        counts["app", "waiting"] = max(0, sum(link.accepted for link in upstream.values()) - handlers - calling)
         counts["app", "accept_queue"] = sum(link.queued for link in upstream.values())
         counts["front", "connecting"] = sum(connecting.values())
         counts["front", "waiting"] = max(0, len(entry.accepted) - sum(link.opened for link in upstream.values()))
         counts["front", "accept_queue"] = len(entry.queued)
     else:
-        counts["app", "waiting"] = max(0, len(entry.accepted) - handlers)
+        counts["app", "waiting"] = max(0, len(entry.accepted) - handlers - calling)
         counts["app", "accept_queue"] = len(entry.queued)
     return Census(
         ledger=Ledger.of(counts),
@@ -89,13 +97,31 @@ def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) ->
         ),
         entry=entry,
         connecting=connecting,
-        missed_by_gate=sum(row.unaccepted for row in rows_at(stack.gate)),
+        calling=calling,
+        undelivered=undelivered,
     )
+
+
+def calls_under_way(board: Board, gate: TcpAddress) -> int:
+    """Calls that the gate has not read: without an answered handshake, in its accept queue, or without a word yet."""
+    taken = {row.remote for row in rows_at(gate) if row.owned}
+    return sum(call.local not in taken for call in rows_towards(gate)) + sum(board.unread)
 
 
 def rows_at(address: TcpAddress) -> list[TcpRow]:
     """The connections to this address, whoever opened them."""
     return [row for row in tcp_rows(local_port=address.port) if row.local == address.key]
+
+
+def rows_towards(address: TcpAddress) -> list[TcpRow]:
+    """The other ends of these connections, whether anybody has answered them or not."""
+    return [row for row in tcp_rows(remote_port=address.port) if row.remote == address.key]
+
+
+def count_undelivered(departures: Iterable[TcpRow], arrivals: Iterable[TcpRow]) -> int:
+    """What was sent on connections that stand, and the receiving kernel dropped: it comes again after 0.2 to 25 s."""
+    standing = {row.remote for row in arrivals if row.state != TcpState.SYN_RECV}
+    return sum(row.unacknowledged and row.local in standing for row in departures)
 
 
 def at_entry(board: Board, arrivals: Iterable[TcpRow]) -> Entry:
@@ -120,12 +146,14 @@ def between(app: Address) -> Upstream:
     """Looks every connection of a front to its app up on both sides."""
     if isinstance(app, UnixAddress):  # a connect to a unix socket is answered at once or refused at once
         accepted, queued = unix_rows(app)
-        return Upstream(opened=accepted + queued, connecting=0, accepted=accepted, queued=queued)
-    opened = [row.local for row in tcp_rows(remote_port=app.port) if row.remote == app.key]
+        return Upstream(opened=accepted + queued, connecting=0, accepted=accepted, queued=queued, undelivered=0)
+    departures = rows_towards(app)
+    opened = [row.local for row in departures]
     twins = {row.remote: row for row in rows_at(app)}
     return Upstream(
         opened=len(opened),
         connecting=sum(local not in twins or twins[local].state == TcpState.SYN_RECV for local in opened),
         accepted=sum(row.owned for row in twins.values()),
         queued=sum(row.unaccepted for row in twins.values()),
+        undelivered=count_undelivered(departures, twins.values()),
     )

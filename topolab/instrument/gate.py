@@ -23,6 +23,9 @@ RELEASE = b"r"
 # 10,000 requests don't cost the next run 10,000 ports. Accepted sockets inherit it from the listener.
 CLOSE_HARD = struct.pack("ii", 1, 0)
 ACCEPT_AT_ONCE = 128
+# So many callers are heard before the next are taken: the kernel keeps somaxconn + 1 of them, maybe nine, and whom it
+# turns away tries again after a second.
+HEAR_AT_ONCE = 32
 
 
 def listen(address: TcpAddress) -> socket.socket:
@@ -49,7 +52,7 @@ class Gate:
         self._board = board
         self._index = index
         self._callers: dict[int, socket.socket] = {}  # by descriptor
-        self._lines: dict[int, bytes] = {}  # what a caller said so far, until its line is whole
+        self._lines: dict[int, bytes] = {}  # of those of them whose line is not whole yet: what they said so far
         self._waiting: set[int] = set()  # callers that wait for GO
         self._held: dict[int, int] = {}  # those of them that came on behalf of one of our requests, and which
         self._released = False
@@ -60,15 +63,15 @@ class Gate:
         self._epoll.register(orders, select.EPOLLIN)
         self._hear_callers()
         while True:
-            for fd, _ in self._epoll.poll():
-                if fd == self._listener.fileno():
-                    self._accept()
-                elif fd == orders.fileno():
+            for fd, _ in self._epoll.poll(maxevents=HEAR_AT_ONCE):
+                if fd == orders.fileno():
                     if orders.recv(1) != RELEASE:
                         return
                     self._release()
-                else:
+                elif fd != self._listener.fileno():
                     self._read(fd)
+            if not self._deaf:
+                self._accept()  # whatever woke us
 
     def _hear_callers(self) -> None:
         # exclusive: a caller wakes one of the processes, not all
@@ -92,6 +95,8 @@ class Gate:
                 self._board.short[self._index] = 1
                 return
             self._callers[caller.fileno()] = caller
+            self._lines[caller.fileno()] = b""
+            self._board.unread[self._index] = len(self._lines)
             self._epoll.register(caller, select.EPOLLIN)
 
     def _read(self, fd: int) -> None:
@@ -103,13 +108,11 @@ class Gate:
             heard = b""
         if not heard:
             self._hang_up(fd)
-        elif fd not in self._waiting:  # a caller that waits has nothing more to say
-            line = self._lines.pop(fd, b"") + heard
+        elif fd in self._lines:  # after its line, a caller has nothing more to say
+            line = self._lines[fd] = self._lines[fd] + heard
             if line.endswith(b"\n"):
                 self._take(fd, line.split())
-            elif len(line) < 256:
-                self._lines[fd] = line
-            else:
+            elif len(line) >= 256:
                 self._hang_up(fd)
 
     def _take(self, fd: int, words: list[bytes]) -> None:
@@ -130,6 +133,8 @@ class Gate:
                 self._held[fd] = request
                 board.in_handler[request] = 1
                 board.held[index] += 1
+        del self._lines[fd]
+        board.unread[index] = len(self._lines)  # after `held`: at no moment is a call at neither
 
     def _let_go(self, fd: int) -> None:
         with contextlib.suppress(OSError):  # it is gone: its end arrives as an event
@@ -145,6 +150,7 @@ class Gate:
     def _hang_up(self, fd: int) -> None:
         self._callers.pop(fd).close()
         self._lines.pop(fd, None)
+        self._board.unread[self._index] = len(self._lines)
         self._waiting.discard(fd)
         self._board.departed[self._index] += 1
         if fd in self._held:

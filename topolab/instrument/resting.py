@@ -1,8 +1,9 @@
 """Rest: the moment at which nothing moves any more. A condition, never a sleep.
 
 Light samples (the gate, the clients' fates, the accept queues) have to stay equal for a while, and then a whole
-census has to agree: nobody may be without an answer while the queue before him has room, because the kernel
-sends a dropped handshake again, after 1, 2, 3, 4, 5, 7, 11 s and so on, and it would then get in.
+census has to agree: no view may be on its way to the gate, no request on its way into a connection that stands, and
+nobody without an answer while the queue before him has room, because the kernel sends a dropped handshake again, after
+1, 2, 3, 4, 5, 7, 11 s and so on, and it would then get in.
 
 Handlers that sleep end by themselves: after the first of them, there is no rest to come to.
 """
@@ -60,7 +61,7 @@ def wait(
         if equal >= SAMPLES and (now_ns - quiet_from_ns) / 1e9 >= quiet_s:
             taken = census.take(board, stack, levels)
             still = look(board, read(queues, stack)) == sample
-            if still and not board.woken() and not moving(taken, stack, levels):
+            if still and not board.woken() and not moving(taken, board, stack, levels):
                 return Rest(taken, True, since_ns)
             quiet_from_ns, equal = now_ns, 0  # look again after another quiet spell
         woken = board.woken()
@@ -83,8 +84,8 @@ def look(board: Board, levels: Levels) -> Sample:
     return gate, tuple(sorted(board.fates().items())), tuple(levels.values())
 
 
-def moving(taken: Census, stack: Stack, levels: Levels) -> bool:
-    """Whether something is bound to happen although all is quiet."""
+def moving(taken: Census, board: Board, stack: Stack, levels: Levels) -> bool:
+    """Whether something is bound to happen although all is quiet. A gate without descriptors takes no more calls."""
 
     def room(listener: Listener) -> bool:
         queue = levels[listener]
@@ -92,6 +93,8 @@ def moving(taken: Census, stack: Stack, levels: Levels) -> bool:
 
     return bool(
         taken.entry.closing
+        or taken.undelivered
+        or (taken.calling and not any(board.short))
         or (taken.entry.unanswered and room(stack.listeners[-1]))
         or any(count and room(listener) for listener, count in taken.connecting.items())
     )

@@ -26,7 +26,7 @@ _NLMSG_ERROR = 2
 _NLMSG_DONE = 3
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI 2s2s 44x")  # family, protocol, extensions, states; ports, and the rest of the id
-_ROW = struct.Struct("=xBxx 2s2s 4s12x 4s12x 12x 16xI")  # state; ports, source, destination; ...; inode
+_ROW = struct.Struct("=xBxx 2s2s 4s12x 4s12x 12x 8xI4xI")  # state; ports, source, destination; ...; wqueue; inode
 _BUFFER_BYTES = 1 << 18
 
 
@@ -56,6 +56,7 @@ class TcpRow(NamedTuple):
     remote: bytes
     state: int
     owned: bool  # a process has it; a connection that nobody accepted yet has no inode
+    unacknowledged: bool  # this end has sent what the other end's kernel does not have yet: it will be sent again
 
     @property
     def unaccepted(self) -> bool:
@@ -73,8 +74,8 @@ def tcp_rows(*, local_port: int = 0, remote_port: int = 0) -> list[TcpRow]:
             _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0) + request
         )
         for message in _dump(netlink):
-            state, sport, dport, source, destination, inode = _ROW.unpack_from(message)
-            rows.append(TcpRow(source + sport, destination + dport, state, inode != 0))
+            state, sport, dport, source, destination, wqueue, inode = _ROW.unpack_from(message)
+            rows.append(TcpRow(source + sport, destination + dport, state, inode != 0, wqueue > 0))
     return rows
 
 
