@@ -15,6 +15,8 @@ from topolab.topology import Catalog
 
 Verb = Callable[..., Any]
 
+ROUTES = {"/hold": "gate", "/async/hold": "async"}  # the app's own names of two of them
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, nothing else.")
 
 
@@ -53,7 +55,8 @@ def plan_options(verb: Verb) -> Verb:
         click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
         click.option(
             "--route",
-            type=click.Choice(["gate", "sleep", "async"]),
+            type=click.Choice(["gate", "sleep", "async", *ROUTES]),
+            callback=lambda _context, _option, value: ROUTES.get(value, value),
             default="gate",
             show_default=True,
             help="How a view waits: for a downstream service, asleep (no descriptor), or as an async view.",
