@@ -34,7 +34,7 @@ def capacity(asked: Asked, events: Events) -> Observation:
         clients = [team.fork("clients", _clients(asked, board, index, many).run) for index in range(many)]
 
         readback = Readback(ours=team.pids)
-        seen = settle(
+        settled = settle(
             asked.stack, team, processes=asked.processes, on_process=readback.notice,
             on_seen=lambda done: events.progress("settling", done, asked.processes),
         )  # fmt: skip
@@ -74,7 +74,7 @@ def capacity(asked: Asked, events: Events) -> Observation:
             seconds_to_rest=round((rest.since_ns - board.start_ns[0]) / 1e9, 3),
             at_rest=rest.reached,
             processes_asked=asked.processes,
-            processes_seen=seen,
+            processes_seen=settled.processes,
             calls_under_way=rest.census.calling,
         ),
     )
