@@ -80,6 +80,12 @@ def test_a_run_without_findings_is_valid() -> None:
         (seen(processes_asked=4, processes_seen=3), ["processes_missing"],
          "Only 3 of 4 serving processes answered before the run. Look at `topolab logs`: a worker may be failing to "
          "start."),
+        (seen(strangers=3), ["strangers"],
+         "3 views called the gate for requests that are not of this run: someone else asks for /hold, and takes places "
+         "that are counted here. Stop them and run again."),
+        (seen(occupied=2), ["server_occupied"],
+         "The server still had 2 connections when the first request was sent: of other clients, or of a health check "
+         "that it never answered. Stop whoever talks to this server and run again."),
         (seen(lateness_p99_s=1.2), ["instrument_late"],
          "The instrument opened connections up to 1200 ms late (p99), so the arrivals came in bursts. Free the "
          "machine's cores and run again."),

@@ -23,6 +23,7 @@ def examine(
         *_limits(limits, observed.applied),
         *_differences(predicted, Ledger(observed.places)),
         *_rest(observed),
+        *_others(observed),
         *_honesty(observed),
         *_followed(predicted, observed),
     )
@@ -137,6 +138,23 @@ def _rest(observed: Observation) -> Iterator[Finding]:
             "processes_missing",
             f"Only {instrument.processes_seen} of {instrument.processes_asked} serving processes answered before the "
             "run. Look at `topolab logs`: a worker may be failing to start.",
+        )
+
+
+def _others(observed: Observation) -> Iterator[Finding]:
+    """Who else uses this server."""
+    instrument = observed.instrument
+    if instrument.strangers:
+        yield Finding(
+            "strangers",
+            f"{instrument.strangers} views called the gate for requests that are not of this run: someone else asks "
+            "for /hold, and takes places that are counted here. Stop them and run again.",
+        )
+    if instrument.occupied:
+        yield Finding(
+            "server_occupied",
+            f"The server still had {instrument.occupied} connections when the first request was sent: of other "
+            "clients, or of a health check that it never answered. Stop whoever talks to this server and run again.",
         )
 
 

@@ -26,6 +26,8 @@ FindingCode = Literal[
     "prediction_differs",
     "not_at_rest",
     "calls_under_way",
+    "strangers",
+    "server_occupied",
     "processes_missing",
     "instrument_late",
     "instrument_descriptors",
@@ -83,7 +85,9 @@ class InstrumentReport:
     processes at the census. `descriptor_limit` is per process; `descriptors_short` counts the
     connections that it could not open or take for lack of descriptors. `seconds_to_rest` counts from the first
     opening; `at_rest` is false when the deadline came first. `calls_under_way`: views that ran at the census and whose
-    call to the gate had not arrived, so that they stand at no place.
+    call to the gate had not arrived, so that they stand at no place. `strangers`: calls of the gate, up to the census,
+    that came on behalf of no request of this run. `occupied`: connections that the server had before the first
+    opening and did not let go of.
     """
 
     rate_asked: float
@@ -99,6 +103,8 @@ class InstrumentReport:
     processes_asked: int
     processes_seen: int
     calls_under_way: int = 0
+    strangers: int = 0
+    occupied: int = 0
 
 
 @dataclass(frozen=True, slots=True)

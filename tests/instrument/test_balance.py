@@ -81,7 +81,7 @@ def test_two_handlers_for_one_request(gate: int) -> None:
 
 
 def test_handlers_of_others(gate: int) -> None:
-    """Callers at the gate that name no request of this run are not counted, and are let go at the release."""
+    """Callers at the gate that name no request of this run stand at no place, are told, and let go at the release."""
 
     def with_stranger(server: Server, connection: socket.socket, request: int) -> None:
         calls = [server.call_gate(request), server.call_gate(request + 10), server.call_gate("curl")]
@@ -92,7 +92,18 @@ def test_handlers_of_others(gate: int) -> None:
     with Server(gate, with_stranger) as server:
         ended = run("--requests", 10, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}")
     assert ended.ledger == {"app.handler": 10}
+    assert ended.result["instrument"]["strangers"] == 20
     assert ended.result["after_release"]["answered"] == 10
+
+
+def test_a_client_of_others(gate: int) -> None:
+    """A connection that somebody else has at the server is told, because it takes a place."""
+    with Server(gate, held, at_once=5) as server:
+        assert not isinstance(server.address, str)
+        with socket.create_connection(server.address):
+            ended = run("--requests", 10, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}")
+    assert ended.ledger == {"app.handler": 4, "app.accept_queue": 6}
+    assert ended.result["instrument"]["occupied"] == 1
 
 
 def test_never_at_rest(gate: int) -> None:

@@ -76,6 +76,8 @@ def capacity(asked: Asked, events: Events) -> Observation:
             processes_asked=asked.processes,
             processes_seen=settled.processes,
             calls_under_way=rest.census.calling,
+            strangers=rest.census.strangers,
+            occupied=settled.occupied,
         ),
     )
 

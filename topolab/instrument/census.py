@@ -31,6 +31,7 @@ class Census:
     connecting: Mapping[Listener, int]  # the front's own handshakes that an app has not answered
     calling: int  # views on their way to the gate: they run, and nobody has counted them
     undelivered: int  # requests that have not arrived yet although their connection stands
+    strangers: int  # calls of the gate, so far, for requests that are not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def take(board: Board, stack: Stack, queues: Mapping[Listener, Queue | None]) ->
         connecting=connecting,
         calling=calling,
         undelivered=undelivered,
+        strangers=sum(board.strangers),
     )
 
 
