@@ -74,6 +74,14 @@ def run(*arguments: object, descriptors: int | None = None) -> Ended:
     return Ended([json.loads(line) for line in stdout.splitlines()], process.returncode, stderr)
 
 
+def finish(process: subprocess.Popen[str]) -> Ended:
+    """Reads the events that are left."""
+    assert process.stdout
+    assert process.stderr
+    events = [json.loads(line) for line in process.stdout]
+    return Ended(events, process.wait(), process.stderr.read())
+
+
 def read_until(process: subprocess.Popen[str], phase: str) -> None:
     """Reads events up to the first of this phase."""
     assert process.stdout

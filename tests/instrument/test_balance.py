@@ -120,7 +120,8 @@ def test_never_at_rest(gate: int) -> None:
             "--requests", 5, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}", "--deadline", 1,
         )  # fmt: skip
     assert not ended.result["instrument"]["at_rest"]
-    assert sum(ended.ledger.values()) == 5
+    placed = sum(ended.ledger.values())
+    assert placed <= 5 <= placed + ended.result["instrument"]["calls_under_way"]
 
 
 def test_server_dies(gate: int) -> None:

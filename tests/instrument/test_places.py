@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import resource
+import socket
 import threading
-import time
 from pathlib import Path
 
 from tests.instrument.conftest import run
@@ -65,14 +65,14 @@ def test_waiting_in_the_server(gate: int) -> None:
 
 def test_refused(gate: int) -> None:
     """A server that has closed its listener refuses; the listener is not reported any more."""
-    with Server(gate, held) as server:
 
-        def close_after_settling() -> None:
-            while server.healthy < 4:
-                time.sleep(0.001)
-            server.stop()
+    class Closing(Server):
+        def answer(self, connection: socket.socket, request: bytes) -> None:
+            all_asked.wait(10)
+            super().answer(connection, request)
 
-        threading.Thread(target=close_after_settling).start()
+    with Closing(gate, held) as server:
+        all_asked = threading.Barrier(4, action=server.stop)  # before it answers, so that nobody is opened yet
         ended = run("--requests", 40, "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}")
     assert ended.ledger == {"client.refused": 40}
     assert ended.queues == {}
@@ -106,7 +106,7 @@ def test_answered_before_the_release(gate: int) -> None:
 def test_failures_after_the_release(gate: int) -> None:
     """What fails once the gate is open is counted as failed after the release, not in the ledger."""
 
-    def fail_late(server: Server, connection, request: int) -> None:  # type: ignore[no-untyped-def]
+    def fail_late(server: Server, connection: socket.socket, request: int) -> None:
         wait_for_go(server.call_gate(request))
         respond(connection, "200 OK" if request % 2 else "503 Service Unavailable")
 
@@ -177,7 +177,7 @@ def test_waiting_at_the_front(gate: int) -> None:
     app = Server(gate, held)
 
     class Undecided(Proxy):
-        def answer(self, connection, request: bytes) -> None:  # type: ignore[no-untyped-def]
+        def answer(self, connection: socket.socket, request: bytes) -> None:
             if b"/hold" in request and int(request.split(b"id=")[1].split()[0]) >= 5:
                 connection.recv(1)  # until the client goes
             else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
-from tests.instrument.conftest import run
-from tests.instrument.servers import Server, asleep, held
+from tests.instrument.conftest import finish, read_until, run, start
+from tests.instrument.servers import Server, asleep, held, respond
 
 
 @pytest.mark.parametrize(
@@ -26,17 +29,28 @@ def test_routes_of_the_gate(gate: int, options: tuple[str, ...], path: str) -> N
 
 def test_sleeping_handlers(gate: int) -> None:
     """Handlers that sleep are counted without holding a connection, and end by themselves; who waits leaves."""
-    with Server(gate, asleep, at_once=5, backlog=10) as server:
-        ended = run(
+    morning = threading.Event()
+
+    def until_the_release(server: Server, connection: socket.socket, request: int) -> None:
+        server.call_gate(request, "SLEEP").close()
+        morning.wait(60)
+        respond(connection, "200 OK")
+
+    with (
+        Server(gate, until_the_release, at_once=5, backlog=10) as server,
+        start(
             "--requests", 30, "--route", "sleep", "--sleep-s", 2,
             "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}",
-        )  # fmt: skip
+        ) as process,
+    ):  # fmt: skip
+        read_until(process, "releasing")
+        morning.set()
+        ended = finish(process)
     assert "/hold?wait=sleep&seconds=2&id=0" in server.asked
     assert ended.ledger == {"app.handler": 5, "app.accept_queue": 11, "client.unanswered": 14}
     assert ended.result["instrument"]["at_rest"]
     after = ended.result["after_release"]
     assert (after["answered"], after["failed"], after["left"]) == (5, 0, 25)
-    assert after["seconds_to_last"] < 2
 
 
 def test_a_sleeper_that_wakes_too_early(gate: int) -> None:
@@ -47,6 +61,7 @@ def test_a_sleeper_that_wakes_too_early(gate: int) -> None:
             "--listener", f"app={server.name}", "--gate", f"127.0.0.1:{gate}",
         )  # fmt: skip
     assert not ended.result["instrument"]["at_rest"]
-    assert sum(ended.ledger.values()) == 40
+    placed = sum(ended.ledger.values())
+    assert placed <= 40 <= placed + ended.result["instrument"]["calls_under_way"]
     assert ended.ledger["client.answered"] >= 1
     assert "let it sleep longer (--sleep-s)" in ended.stderr

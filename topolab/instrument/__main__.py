@@ -23,6 +23,7 @@ from topolab.instrument.stack import Stack
 from topolab.results import Route
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,11 +122,13 @@ def _value(read: Callable[[str], T]) -> Callable[[str], T]:
     return convert
 
 
-def _positive(kind: Callable[[str], T], at_most: float = 1e9, *, from_zero: bool = False) -> Callable[[str], T]:
-    def convert(text: str) -> T:
+def _positive(
+    kind: Callable[[str], Number], at_most: float = 1e9, *, from_zero: bool = False
+) -> Callable[[str], Number]:
+    def convert(text: str) -> Number:
         with contextlib.suppress(ValueError):
             value = kind(text)
-            if 0 < value <= at_most or (from_zero and value == 0):  # type: ignore[operator]
+            if 0 < value <= at_most or (from_zero and value == 0):
                 return value
         low = "a number, 0 or more" if from_zero else "a number above 0"
         raise argparse.ArgumentTypeError(f'"{text}" is not {low}{f", {at_most:g} at most" if at_most < 1e9 else ""}')

@@ -59,6 +59,7 @@ class Board:
 
     def _take(self, code: str, count: int) -> memoryview[int]:
         size = {"q": 8, "H": 2, "B": 1}[code] * count
+        # mypy knows `cast` by literal codes only
         cells = self._memory[self._used : self._used + size].cast(code)  # type: ignore[call-overload]
         self._used += size
         return cells  # type: ignore[no-any-return]
