@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.instrument.servers import free_port
-from topolab.instrument import census, honesty, wire
+from topolab.instrument import census, honesty, queues, sockets, wire
 from topolab.instrument.addresses import Listener, TcpAddress, UnixAddress, parse_listener, parse_tcp
 from topolab.instrument.board import Board, Fate
 from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Orders, Team, processes_for
-from topolab.instrument.queues import Queue, Queues
+from topolab.instrument.queues import Queue
 from topolab.instrument.readback import Readback
 from topolab.instrument.sockets import TcpState, tcp_rows, unix_rows
 from topolab.instrument.timer import Timer
@@ -124,7 +124,7 @@ def test_board_is_shared() -> None:
 
 def test_kernel_rows_and_queue() -> None:
     """Of 9 clients of a listener with a backlog of 5 that has accepted 2, 6 are queued and 1 is unanswered."""
-    with socket.socket() as listener, Queues() as queues:
+    with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(5)
         address = TcpAddress(*listener.getsockname())
@@ -148,7 +148,7 @@ def test_kernel_rows_and_queue() -> None:
 
 def test_queues_of_several_listeners() -> None:
     """Listeners that share a port (SO_REUSEPORT) are summed up; there is room when each of them has some."""
-    with socket.socket() as one, socket.socket() as other, Queues() as queues:
+    with socket.socket() as one, socket.socket() as other:
         for listener in (one, other):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.bind(("127.0.0.1", 0))
@@ -168,7 +168,7 @@ def test_queues_of_several_listeners() -> None:
 def test_unix_rows_and_queue(tmp_path: object) -> None:
     """A unix listener's connections are told apart the same way: 2 accepted, 4 queued."""
     address = UnixAddress(f"{tmp_path}/it.sock")
-    with socket.socket(socket.AF_UNIX) as listener, Queues() as queues:
+    with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address.path)
         listener.listen(5)
         clients, accepted = [], []
@@ -215,6 +215,13 @@ def test_nothing_to_read_back() -> None:
     assert (applied.processes_read, applied.nofile_min, applied.nofile_max) == (0, None, None)
     assert (applied.nproc_min, applied.nproc_max, applied.cgroups_read, applied.pids_max) == (None, None, 0, None)
     assert applied.tcp_max_syn_backlog == int(Path("/proc/sys/net/ipv4/tcp_max_syn_backlog").read_text())
+
+
+@pytest.mark.parametrize("request_", [bytes([socket.AF_APPLETALK] + [0] * 7), bytes([socket.AF_INET, 200] + [0] * 54)])
+def test_a_kernel_without_sock_diag(request_: bytes) -> None:
+    """A kernel that lacks the family (unix_diag) or the protocol (tcp_diag) says so: no rows is never the answer."""
+    with pytest.raises(OSError, match=r"^\[Errno 2\] sock_diag: No such file or directory$"):
+        list(sockets.dump(request_))
 
 
 def test_rows_beside_churn() -> None:

@@ -14,7 +14,6 @@ from topolab.instrument.clients import OPEN, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
 from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Child, Team, processes_for, raise_descriptor_limit
-from topolab.instrument.queues import Queues
 from topolab.instrument.readback import Readback
 from topolab.instrument.releasing import release
 from topolab.instrument.settling import settle
@@ -40,12 +39,11 @@ def capacity(asked: Asked, events: Events) -> Observation:
         )  # fmt: skip
         applied = readback.applied()
         start_opening(board, clients)
-        with Queues() as queues:
-            follow_opening(board, team, events)
-            rest = resting.wait(
-                board, asked.stack, team, queues, deadline_s=asked.deadline_s,
-                on_sample=lambda: events.progress("resting", board.handlers() + board.ended(), asked.requests),
-            )  # fmt: skip
+        follow_opening(board, team, events)
+        rest = resting.wait(
+            board, asked.stack, team, deadline_s=asked.deadline_s,
+            on_sample=lambda: events.progress("resting", board.handlers() + board.ended(), asked.requests),
+        )  # fmt: skip
         memory_bytes = honesty.memory_bytes(team.pids)
         events.progress("census", asked.requests, asked.requests)
         held = watch(asked, board, team, rest.census, events) if asked.hold_s else ()

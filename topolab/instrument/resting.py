@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from topolab.instrument import census
+from topolab.instrument import census, queues
 from topolab.instrument.addresses import Listener
 from topolab.instrument.board import Board
 from topolab.instrument.census import Census
 from topolab.instrument.processes import Team
-from topolab.instrument.queues import Queue, Queues
+from topolab.instrument.queues import Queue
 from topolab.instrument.stack import Stack
 
 TICK_S = 0.03
@@ -42,16 +42,14 @@ class Rest:
     since_ns: int
 
 
-def wait(
-    board: Board, stack: Stack, team: Team, queues: Queues, *, deadline_s: float, on_sample: Callable[[], None]
-) -> Rest:
+def wait(board: Board, stack: Stack, team: Team, *, deadline_s: float, on_sample: Callable[[], None]) -> Rest:
     """Comes back at rest, at the deadline, or when a handler that slept has ended, whichever is first."""
     begun_ns = quiet_from_ns = since_ns = time.monotonic_ns()
     last: Sample = ()
     equal = 0
     while True:
         now_ns = time.monotonic_ns()
-        levels = read(queues, stack)
+        levels = read_levels(stack)
         sample = look(board, levels)
         if sample != last:
             last, quiet_from_ns, since_ns, equal = sample, now_ns, now_ns, 0
@@ -60,7 +58,7 @@ def wait(
         quiet_s = min(QUIET_AT_MOST_S, max(QUIET_S, QUIET_SHARE * filling_s))
         if equal >= SAMPLES and (now_ns - quiet_from_ns) / 1e9 >= quiet_s:
             taken = census.take(board, stack, levels)
-            still = look(board, read(queues, stack)) == sample
+            still = look(board, read_levels(stack)) == sample
             if still and not board.woken() and not moving(taken, board, stack, levels):
                 return Rest(taken, True, since_ns)
             quiet_from_ns, equal = now_ns, 0  # look again after another quiet spell
@@ -73,7 +71,7 @@ def wait(
         team.pause(TICK_S)
 
 
-def read(queues: Queues, stack: Stack) -> Levels:
+def read_levels(stack: Stack) -> Levels:
     """The accept queues now."""
     return {listener: queues.read(listener.address) for listener in stack.listeners}
 
