@@ -98,7 +98,7 @@ reference: setup  ## Measure docs/results anew on this machine, and renew the RE
 	@TOPOLAB_RESULTS=docs/results $(TOPOLAB) compare --runtime process
 	@$(TOPOLAB) report docs/results/*.json --markdown --output docs/results --into README.md
 
-LOCKED  = topolab/instrument/requirements.in ansible/requirements.in app/multi.in $(wildcard topologies/servers/*/requirements.in)
+LOCKED  = ansible/requirements.in app/multi.in $(wildcard topologies/servers/*/requirements.in)
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
 
 lock: setup  ## Renew every locked requirements file, hashes and all
