@@ -108,14 +108,15 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
     rest = arriving - handled
     filled.because = (limit.because if rest else None) or filled.because
     counts["app", "handler"] += handled
-    if rest and limit.fewer:
-        bounds["app", "handler"] = (max(0, handled - limit.fewer), handled)
+    fewer = min(handled, int(_count(plan, plan.app, limit.fewer, "handler.fewer", requests)))
+    if rest and fewer:
+        bounds["app", "handler"] = (handled - fewer, handled)
     if rest and limit.then:
         counts["client", limit.then] += rest
-        if limit.fewer or limit.races:
-            bounds["client", limit.then] = (0 if limit.races else rest, rest + limit.fewer)
+        if fewer or limit.races:
+            bounds["client", limit.then] = (0 if limit.races else rest, rest + fewer)
         if limit.races:
-            bounds["client", limit.races] = (0, rest + limit.fewer)
+            bounds["client", limit.races] = (0, rest + fewer)
         return filled
     waiting = int(min(rest, rooms.waiting))
     queued = int(min(rest - waiting, rooms.queue))
@@ -145,7 +146,7 @@ def _fill(plan: Plan, requests: int, variant: Capacity, limit: Term, rooms: Room
     if rest and limit.races:
         # Any of the rest may end there, first those that found no room, then those in the queue. That the queue is
         # full as long as anybody is outside is not lost: the census waits for it (a free place is not at rest).
-        bounds["client", limit.races] = (0, rest + limit.fewer)
+        bounds["client", limit.races] = (0, rest + fewer)
         bounds["app", "accept_queue"] = (0, queued)
         if beyond:
             bounds[overflow] = (0, beyond)

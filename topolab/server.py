@@ -30,7 +30,7 @@ class Term(Strict):
     then: Place | None = None  # where the excess goes when this one binds; default: the next place in line
     races: Place | None = None
     kills: Place | None = None
-    fewer: int = 0  # as many may be missing from the count when this one binds; they end where the rest ends
+    fewer: str | int = 0  # formula; as many may be missing from the count when it binds; they end where the rest ends
     because: str | None = None
 
 
