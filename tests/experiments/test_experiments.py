@@ -89,7 +89,7 @@ def test_a_comparison_goes_on_without_what_cannot_run(catalog: Catalog) -> None:
     assert (failed.reason, failed.failed) == ("did not start: boom", True)
     assert isinstance(run, Run)
     assert run.verdict == "VALID"
-    assert started == [("gunicorn-sync", 2, 3), ("flask-threaded", 3, 3)]
+    assert started == [("nginx-gunicorn-sync", 1, 3), ("gunicorn-sync", 2, 3), ("flask-threaded", 3, 3)]
 
 
 @pytest.mark.usefixtures("state_here")

@@ -22,11 +22,11 @@ def compare(
     """
     checked = [_check(runtime, plan) for plan in plans]
     not_made = runtime.prepare([plan for plan in checked if isinstance(plan, Plan)], say)
-    for number, plan in enumerate(checked, 1):
+    for number, (wanted, plan) in enumerate(zip(plans, checked, strict=True), 1):
+        on_start(wanted.name, number, len(checked))
         if isinstance(plan, NotRun):
             yield plan
             continue
-        on_start(plan.name, number, len(checked))
         try:
             if plan.name in not_made:
                 raise not_made[plan.name]
