@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 from topolab import paths, store
+from topolab.cli.measuring import PROOF
 from topolab.reports import markdown, picture
 from topolab.results import Comparison
+from topolab.topology import Catalog
 
 README = (paths.HOME / "README.md").read_text()
 RESULTS = paths.HOME / "docs" / "results"
@@ -26,6 +28,16 @@ def test_the_table_is_made_from_the_stored_runs() -> None:
 def test_the_picture_is_made_from_the_stored_runs() -> None:
     """The README's picture is the one of docs/results."""
     assert (RESULTS / "report.svg").read_text() == picture.svg(reference())
+
+
+def test_the_proof_is_made_from_its_runs_and_holds() -> None:
+    """docs/proof.md is the table of docs/proof.json: all topologies, 120 cells or more, each as predicted or refused."""
+    proof = store.load([paths.HOME / "docs/proof.json"])
+    assert (paths.HOME / "docs/proof.md").read_text() == PROOF.format(table=markdown.proof(proof))
+    assert {run.topology for run in proof.runs} == set(Catalog().names)
+    assert len(proof.runs) + len(proof.not_run) >= 120
+    assert {run.verdict for run in proof.runs} == {"VALID"}
+    assert not any(missing.failed for missing in proof.not_run)
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:

@@ -10,7 +10,7 @@ from topolab.runtimes.base import RuntimeName
 from topolab.topology import Catalog
 
 # Each topology is proved under these limits, in the runtime that can set them.
-LIMIT_SETS: tuple[tuple[str, RuntimeName], ...] = (("article-macos", "process"), ("tiny-backlog", "compose"))
+LIMIT_SETS: tuple[tuple[str, RuntimeName], ...] = (("article-macos", "process"), ("old-kernel", "compose"))
 
 
 @dataclass(frozen=True, slots=True)
