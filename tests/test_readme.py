@@ -31,7 +31,7 @@ def test_the_picture_is_made_from_the_stored_runs() -> None:
 
 
 def test_the_proof_is_made_from_its_runs_and_holds() -> None:
-    """docs/proof.md is the table of docs/proof.json: all topologies, 120 cells or more, each as predicted or refused."""
+    """docs/proof.md is the table of docs/proof.json: all topologies, 120 cells or more, each as predicted."""
     proof = store.load([paths.HOME / "docs/proof.json"])
     assert (paths.HOME / "docs/proof.md").read_text() == PROOF.format(table=markdown.proof(proof))
     assert {run.topology for run in proof.runs} == set(Catalog().names)
