@@ -26,7 +26,7 @@ NAMED = $(if $(value TOPOLOGY),,$(error Say which one: make $@ TOPOLOGY=gunicorn
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.complete  ## Make .venv, and install nginx where we may (as root on Debian and Ubuntu)
+setup: .venv/.complete  ## Make .venv; as root on Debian and Ubuntu also install nginx, Apache and a compiler
 
 .venv/.complete: requirements.txt pyproject.toml
 	@echo "setting up .venv" >&2
@@ -37,7 +37,7 @@ setup: .venv/.complete  ## Make .venv, and install nginx where we may (as root o
 	@$(TOPOLAB) setup
 	@touch $@
 
-compare: setup  ## Measure TOPOLOGY="a b" (all by default), print the table, write the report
+compare: setup  ## Measure TOPOLOGY="a b" (ten by default, or all), print the table, write the report
 	@$(PLAN) $(TOPOLAB) compare --runtime "$$RUNTIME" "$$@" -- $$TOPOLOGY
 
 capacity: setup  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x [ROUTE=gate|sleep|async] [HOLD=seconds]
