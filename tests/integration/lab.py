@@ -98,6 +98,14 @@ def instrument_of(process: subprocess.Popen[str]) -> psutil.Process | None:
         return None
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it runs no more; one that its parent (or init, in its own time) has not reaped yet has ended as well."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def places(run: dict[str, Any]) -> dict[str, int]:
     """A run's measured ledger, by "service place"."""
     return {f"{place['service']} {place['place']}": place["count"] for place in run["measured"]["places"]}

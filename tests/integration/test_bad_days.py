@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.lab import TOPOLAB, Lab, ended, instrument_of, until
+from tests.integration.lab import TOPOLAB, Lab, ended, has_ended, instrument_of, until
 from topolab import paths
 from topolab.runtimes import engine
 from topolab.runtimes.ports import free_port
@@ -123,7 +123,7 @@ def test_an_interrupted_lab_takes_everything_down(lab: Lab, number: signal.Signa
     assert result.code == 2
     assert result.err.splitlines()[-1].startswith("topolab: interrupted; everything that it had started is stopped.")
     assert "Traceback" not in result.err
-    assert not instrument.is_running()
+    assert has_ended(instrument)
     assert lab.processes() == []
     assert lab.stored() == []
     assert lab.run("status").out.startswith("Nothing is up.")
@@ -135,7 +135,7 @@ def test_a_lab_killed_with_9_leaves_nothing_running(lab: Lab) -> None:
     instrument = until(lambda: instrument_of(command), "the instrument runs")
     command.kill()
     ended(command)
-    until(lambda: not lab.processes() and not instrument.is_running(), "the stack and the instrument have ended")
+    until(lambda: not lab.processes() and has_ended(instrument), "the stack and the instrument have ended")
     assert len(list((lab.home / "state/stacks").glob("*/stack.json"))) == 1
     result = lab.run("capacity", "flask-single", *PROCESS, "--requests", "20", "--json")
     assert result.code == 0
