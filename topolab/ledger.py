@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 Service = Literal["app", "front", "client"]
 Place = Literal[
@@ -21,7 +21,6 @@ Place = Literal[
     "answered",  # answered before the release
 ]
 
-SERVICES: tuple[Service, ...] = get_args(Service)
 SERVICE_PLACES: tuple[Place, ...] = ("handler", "waiting", "accept_queue", "connecting")
 CLIENT_PLACES: tuple[Place, ...] = ("unanswered", "refused", "reset", "error", "answered")
 

@@ -100,12 +100,10 @@ class Server(Strict):
     server: str
     summary: str
     role: Literal["app", "front"]
-    distribution: str | None = None  # PyPI name, for the version that a run reports
     socket_name: str = "app{instance}.sock"  # of its unix socket in RUN_DIR; `*` where the server itself adds to it
     inside: bool = False  # a front that is part of the app server's own program, which starts it
     program: str | None = None  # looked up on PATH in the process runtime
     files: tuple[str, ...] = ()  # further files of the distribution that it can't do without
-    version_command: tuple[str, ...] = ()
     packages: Mapping[str, str] = {}  # distribution -> its packages that hold `program` and `files`
     build_packages: tuple[str, ...] = ()  # Debian packages needed only to build its requirements
     settings: Mapping[str, Setting] = {}
