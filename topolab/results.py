@@ -169,6 +169,19 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the kernel made of a stack's limits: the `result` event of `python -m topolab.instrument readback`.
+
+    `greeting` says who answered: "python", and "server" where the answer has such a header.
+    """
+
+    applied: Applied
+    listeners: tuple[ListenerQueue, ...]
+    processes_seen: int
+    greeting: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What the user typed: deviations from the topology's own settings, by their full names."""
 
