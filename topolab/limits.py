@@ -96,8 +96,12 @@ class LimitSets:
 
     def values(self, name: str) -> dict[str, SettingValue]:
         """Every limit that the set gives, those it inherits included."""
+        return {limit: entry.value for limit, entry in self.entries(name).items()}
+
+    def entries(self, name: str) -> dict[str, LimitValue]:
+        """The same, each with its why and source."""
         seen: list[str] = []
-        values: dict[str, SettingValue] = {}
+        entries: dict[str, LimitValue] = {}
         while True:
             if name not in self.sets:
                 user = f" (extended by {seen[-1]})" if seen else ""
@@ -110,8 +114,8 @@ class LimitSets:
                 if limit not in LIMITS:
                     raise LabError(f"{where} is no limit.{nearest(limit, LIMITS)}")
                 LIMITS[limit].checked(entry.value, where=where)
-                values.setdefault(limit, entry.value)
+                entries.setdefault(limit, entry)
             parent = self.sets[name].extends
             if parent is None:
-                return values
+                return entries
             name = parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from topolab.errors import LabError, NotRunnable
@@ -29,6 +29,7 @@ class Plan:
     settings: Mapping[str, Mapping[str, SettingValue]]  # by service
     limits: Mapping[str, SettingValue]
     asked: Asked
+    cpus: int = field(default_factory=lambda: os.cpu_count() or 1)  # of the machine that it runs on
     demanded: frozenset[str] = frozenset()  # limits that were asked for, by name or by a set other than the default
 
     @property
@@ -56,7 +57,7 @@ class Plan:
     def names(self, service: Service, *, requests: int = 0) -> dict[str, Any]:
         """What the formulas of that service's server may use."""
         limits = {limit: self.limits.get(limit, UNLIMITED) for limit in LIMITS}
-        common = {"requests": requests, "route": self.asked.route, "cpus": os.cpu_count() or 1}
+        common = {"requests": requests, "route": self.asked.route, "cpus": self.cpus}
         program = self.settings["app"] if service.server.inside else {}  # one program, so its settings count as well
         return {**program, **self.settings[service.name], **limits, **common}
 
@@ -92,6 +93,10 @@ class Plan:
         for limit in LIMITS:
             environment[limit.upper()] = str(self.limits.get(limit, ""))
         return environment
+
+    def on(self, cpus: int) -> Plan:
+        """The same plan on a machine with so many."""
+        return replace(self, cpus=cpus)
 
     def with_limits(self, limits: Mapping[str, SettingValue]) -> Plan:
         """The same plan with limits that the host itself fixes filled in."""
@@ -153,7 +158,7 @@ def resolve(
         hold_s=hold_s,
     )
     demanded = frozenset(asked_limits) | {limit for limit in limits if limits[limit] != default.get(limit)}
-    return Plan(topology, settings, limits, asked, demanded)
+    return Plan(topology, settings, limits, asked, demanded=demanded)
 
 
 def _one_of(value: str, choices: tuple[str, ...], *, where: str) -> Any:

@@ -8,9 +8,10 @@ import click
 
 from topolab import handbook, packages, show
 from topolab.cli.console import out, say
-from topolab.cli.options import Wanted, json_option, plan_options
-from topolab.cli.plans import caution
+from topolab.cli.options import Wanted, json_option, plan_options, port_option, run_options
+from topolab.cli.plans import caution, runtime_on_hosts
 from topolab.errors import LabError
+from topolab.runtimes.rollout import rollout
 from topolab.topology import Catalog
 
 
@@ -47,6 +48,21 @@ def show_(topology: str, wanted: Wanted, as_json: bool) -> None:
         out.print(show.plan(plan))
 
 
+@click.command("plan")
+@click.argument("topology")
+@run_options
+@port_option
+def plan_(topology: str, wanted: Wanted, port: int) -> None:
+    """Print a plan as the variable that the playbooks of ansible/ read.
+
+    For `ansible-playbook --extra-vars @FILE`.
+    """
+    plan = wanted.plan(topology)
+    caution([plan])
+    rolled = rollout(plan, runtime_on_hosts(wanted), port=port)
+    click.echo(json.dumps({"topolab_plan": rolled}, indent=1))
+
+
 @click.command()
 @click.argument("what", type=click.Choice(["run", "topology", "server", "limits"]))
 def schema(what: str) -> None:
@@ -69,4 +85,4 @@ def docs() -> None:
     click.echo(handbook.servers(Catalog()), nl=False)
 
 
-VERBS = (list_, show_, schema, docs, setup)
+VERBS = (list_, show_, plan_, schema, docs, setup)

@@ -17,6 +17,9 @@ Verb = Callable[..., Any]
 
 ROUTES = {"/hold": "gate", "/async/hold": "async"}  # the app's own names of two of them
 
+port_option = click.option(
+    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, nothing else.")
 
 
@@ -72,10 +75,10 @@ def run_options(verb: Verb) -> Verb:
     runtime = click.option(
         "--runtime",
         "runtime_name",
-        type=click.Choice(["process", "compose", "auto"]),
+        type=click.Choice(["process", "compose", "systemd", "auto"]),
         default="auto",
         show_default=True,
-        help="Local processes, containers, or containers where an engine answers.",
+        help="Local processes, containers, containers where an engine answers; on hosts: containers, or systemd units.",
     )
     return runtime(plan_options(verb))
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from topolab.cli.console import say
 from topolab.cli.options import Wanted
+from topolab.errors import LabError
 from topolab.plan import Plan
 from topolab.runtimes import lifecycle
 from topolab.runtimes.base import Runtime
 from topolab.runtimes.choice import RUNTIMES, choose
+from topolab.runtimes.rollout import HostRuntime
 
 
 def runtime_for(wanted: Wanted) -> Runtime:
@@ -32,3 +34,10 @@ def caution(plans: Sequence[Plan]) -> None:
     for plan in plans:
         for text in plan.cautions():
             say(f"{plan.name}: {text}")
+
+
+def runtime_on_hosts(wanted: Wanted) -> HostRuntime:
+    """Which of a host's runtimes was asked for: containers, unless it says systemd."""
+    if wanted.runtime_name == "process":
+        raise LabError("--runtime process is for this machine. On hosts write compose or systemd.")
+    return "systemd" if wanted.runtime_name == "systemd" else "compose"

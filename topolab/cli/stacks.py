@@ -8,7 +8,7 @@ import click
 
 from topolab import show
 from topolab.cli.console import out, say
-from topolab.cli.options import Wanted, json_option, run_options
+from topolab.cli.options import Wanted, json_option, port_option, run_options
 from topolab.cli.plans import caution, prepare, runtime_for
 from topolab.errors import LabError
 from topolab.runtimes import lifecycle, state
@@ -19,7 +19,7 @@ from topolab.topology import Catalog
 @click.command()
 @click.argument("topology")
 @run_options
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1.")
+@port_option
 def up(topology: str, wanted: Wanted, port: int) -> None:
     """Bring a topology up and leave it running."""
     plan = wanted.plan(topology)

@@ -50,9 +50,8 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
     on_event({"event": "progress", "phase": "starting"})
     with temporary(runtime, plan) as stack:
         versions, image_bytes = stack.versions(), stack.image_bytes()
-        arguments = _arguments(plan, pace)
         try:
-            with stack.instrument(arguments) as events:
+            with stack.instrument(arguments(plan, pace)) as events:
                 observed = _observe(events, on_event)
         except LabError as error:
             raise _what_died(runtime, stack, error) from error
@@ -103,7 +102,8 @@ def command(plan: Plan, runtime: str) -> str:
     return shlex.join(words)
 
 
-def _arguments(plan: Plan, pace: Pace) -> list[str]:
+def arguments(plan: Plan, pace: Pace) -> list[str]:
+    """What the instrument is told to do."""
     return [
         "capacity", "--requests", str(plan.asked.requests), "--processes", str(plan.processes()),
         "--rate", f"{pace.rate:g}", "--deadline", f"{pace.deadline_s:g}",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from topolab.errors import LabError
 from topolab.plan import Plan
+from topolab.topology import Service
 
 RuntimeName = Literal["process", "compose"]
 Event = dict[str, Any]  # one JSON line of the instrument
@@ -91,6 +92,25 @@ class Bind:
         binds = {f"BIND{number}" if number > 1 else "BIND": address for number, address in enumerate(self.apps, 1)}
         fronts = {"FRONT_BIND": self.front, "BINDS": " ".join(self.apps)} if self.front else {}
         return {**binds, **fronts}
+
+
+def bind(plan: Plan, *, outer: str, run_dir: str, inner: Sequence[int]) -> Bind:
+    """Where a plan's services listen: clients at `outer`, a front's apps over TCP at `inner`."""
+    if not plan.front:
+        return Bind((outer,), None)
+    instances = plan.topology.instances
+    if plan.listen == "unix":
+        name = plan.app.server.socket_name
+        return Bind(tuple(f"unix:{run_dir}/{name.format(instance=number + 1)}" for number in range(instances)), outer)
+    return Bind(tuple(f"127.0.0.1:{inner[number]}" for number in range(instances)), outer)
+
+
+def instances(plan: Plan, service: Service, bind: Bind) -> Iterator[tuple[str, dict[str, str]]]:
+    """A service's programs by name, and what differs in the environment of each."""
+    yield service.name, {}
+    if service.name == "app":
+        for number, address in enumerate(bind.apps[1:], 2):
+            yield f"app{number}", {"BIND": address}
 
 
 def lab_environment(*, bind: Bind, gate: str, run_dir: str) -> dict[str, str]:

@@ -16,6 +16,11 @@ def choose(name: str) -> tuple[Runtime, str]:
     """The runtime of that name. For `auto`, also a line that says which one it is and why."""
     if name == "process":
         return RUNTIMES["process"], ""
+    if name == "systemd":
+        raise LabError(
+            "--runtime systemd is for hosts. Name them: --hosts INVENTORY (make: HOSTS=INVENTORY); this machine "
+            "alone is ansible/inventory/local.yml."
+        )
     problem = engine.problem()
     if name == "compose":
         if problem:

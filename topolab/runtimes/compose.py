@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from topolab.errors import LabError, NotRunnable
 from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.runtimes import engine, images, state
-from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
+from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, bind, environment_file, lab_environment
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
 from topolab.runtimes.interrupts import shielded
@@ -25,6 +25,7 @@ from topolab.topology import MOST_INSTANCES
 START_S = 60
 GATE = "127.0.0.1:9100"  # in the pod's own network namespace
 RUN_DIR = "/run/topolab"
+OUTER, INNER = 8000, 8001  # ports in the pod: where clients come, and the first of those behind a front
 
 
 class ComposeRuntime:
@@ -63,18 +64,12 @@ class ComposeRuntime:
         for error in self.prepare([plan], lambda _: None).values():
             raise error
         directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
-        stack = ComposeStack(name, plan, port, _bind(plan))
-        variables = {
-            **plan.environment(),
-            **lab_environment(bind=stack.bind, gate=GATE, run_dir=RUN_DIR),
-            **images.names(plan),
-            "PUBLISH_PORT": str(port),
-            "PLAN_ENV": str(directory / "plan.env"),
-        }
+        stack = ComposeStack(name, plan, port, binds(plan))
+        variables = {**environment(plan, port), "PLAN_ENV": str(directory / "plan.env")}
         try:
             write_text(directory / "plan.env", environment_file(variables))
             result = _compose(
-                name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", *_unused(plan)
+                name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", *unused(plan)
             )
             if result.returncode:
                 raise TimeoutError(_said(result))
@@ -141,7 +136,7 @@ class ComposeStack:
         return running(
             [
                 "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", "instrument", *arguments,
-                *_inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
+                *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
             ],
             environment=engine.environment(),
         )  # fmt: skip
@@ -157,18 +152,34 @@ class ComposeStack:
         state.forget(self.name)
 
 
-def _bind(plan: Plan) -> Bind:
+def binds(plan: Plan) -> Bind:
     """Not loopback for the outer one: a published port arrives on the pod's own address."""
-    if not plan.front:
-        return Bind(("0.0.0.0:8000",), None)
-    numbers = range(1, plan.topology.instances + 1)
-    if plan.listen == "unix":
-        name = plan.app.server.socket_name
-        return Bind(tuple(f"unix:{RUN_DIR}/{name.format(instance=number)}" for number in numbers), "0.0.0.0:8000")
-    return Bind(tuple(f"127.0.0.1:{8000 + number}" for number in numbers), "0.0.0.0:8000")
+    inner = range(INNER, INNER + MOST_INSTANCES)
+    return bind(plan, outer=f"0.0.0.0:{OUTER}", run_dir=RUN_DIR, inner=inner)
 
 
-def _unused(plan: Plan) -> list[str]:
+def environment(plan: Plan, port: int) -> dict[str, str]:
+    """The environment file of a stack in containers, but for its own path."""
+    return {
+        **plan.environment(),
+        **lab_environment(bind=binds(plan), gate=GATE, run_dir=RUN_DIR),
+        **images.names(plan),
+        "PUBLISH_PORT": str(port),
+    }
+
+
+def files(variables: Mapping[str, str]) -> list[str]:
+    """The files of compose/ that a stack with this environment file is made of."""
+    wanted = {
+        "compose.yaml": True,
+        "front.yaml": "FRONT_IMAGE" in variables,
+        "instances.yaml": "BIND2" in variables,
+        "nproc.yaml": bool(variables.get("NPROC")),
+    }
+    return [name for name, needed in wanted.items() if needed]
+
+
+def unused(plan: Plan) -> list[str]:
     """Options of `up` that leave out the instances of instances.yaml that the plan has not."""
     if plan.topology.instances == 1:
         return []
@@ -176,7 +187,7 @@ def _unused(plan: Plan) -> list[str]:
     return [word for number in numbers for word in ("--scale", f"app{number}=0")]
 
 
-def _inside(bind: Bind) -> Bind:
+def inside(bind: Bind) -> Bind:
     """The same listeners as seen on the pod's loopback, where all measuring happens."""
     front = bind.front and bind.front.replace("0.0.0.0", "127.0.0.1")
     return Bind(tuple(address.replace("0.0.0.0", "127.0.0.1") for address in bind.apps), front)
@@ -203,17 +214,10 @@ def _plan_of(name: str) -> dict[str, str]:
 def _words(name: str) -> list[str]:
     """`compose` with the files and the environment file of a recorded stack."""
     plan = _plan_of(name)
-    files = ["compose.yaml"]
-    if plan.get("FRONT_IMAGE"):
-        files.append("front.yaml")
-    if "BIND2" in plan:
-        files.append("instances.yaml")
-    if plan.get("NPROC"):
-        files.append("nproc.yaml")
     words = ["compose", "--ansi", "never", "--project-name", _project(name)]
     if plan:
         words += ["--env-file", str(state.directory(name) / "plan.env")]
-    return words + [word for file in files for word in ("--file", str(paths.COMPOSE / file))]
+    return words + [word for file in files(plan) for word in ("--file", str(paths.COMPOSE / file))]
 
 
 def _compose(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -44,13 +44,13 @@ def of(plan: Plan) -> tuple[Image, ...]:
     if (paths.HOME / entry).exists():
         arguments["ENTRY_REQUIREMENTS"] = entry
     images = [
-        _image("app", "APP_IMAGE", server.server, [*_tree(server.folder), *_tree(paths.HOME / "app")], arguments),
-        _image("instrument", "INSTRUMENT_IMAGE", "instrument", _instrument_files(), {}),
+        _image("app", "APP_IMAGE", server.server, [*tree(server.folder), *tree(paths.HOME / "app")], arguments),
+        _image("instrument", "INSTRUMENT_IMAGE", "instrument", instrument_files(), {}),
     ]
     if plan.front and plan.front in plan.programs:
         front = plan.front.server
         arguments = {"FRONT_SERVER": front.server, "FRONT_PACKAGES": front.packages.get("debian", front.program or "")}
-        images.append(_image("front", "FRONT_IMAGE", front.server, _tree(front.folder), arguments))
+        images.append(_image("front", "FRONT_IMAGE", front.server, tree(front.folder), arguments))
     return tuple(images)
 
 
@@ -128,11 +128,13 @@ def _machine() -> dict[str, str]:
     return variables
 
 
-def _tree(folder: Path) -> list[Path]:
+def tree(folder: Path) -> list[Path]:
+    """The files of a folder that go along: none that only the lab reads."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return [path for path in files if path.name not in NOT_IN_IMAGES]
 
 
-def _instrument_files() -> list[Path]:
+def instrument_files() -> list[Path]:
+    """The instrument, and what it imports of the lab."""
     package = paths.HOME / "topolab"
-    return [*_tree(package / "instrument"), *(package / f"{module}.py" for module in INSTRUMENT_MODULES)]
+    return [*tree(package / "instrument"), *(package / f"{module}.py" for module in INSTRUMENT_MODULES)]

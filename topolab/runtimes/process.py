@@ -23,7 +23,17 @@ from topolab.errors import LabError, NotRunnable
 from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.runtimes import leftovers, reachable, state, venvs
-from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, environment_file, lab_environment
+from topolab.runtimes.base import (
+    Bind,
+    Event,
+    RuntimeName,
+    Say,
+    Stack,
+    bind,
+    environment_file,
+    instances,
+    lab_environment,
+)
 from topolab.runtimes.follow import show
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
@@ -76,11 +86,12 @@ class ProcessRuntime:
         try:
             run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
             (directory / "run").symlink_to(run_dir)
-            bind = _bind(plan, port, run_dir)
+            inner = [free_port() for _ in range(plan.topology.instances)]
+            binds = bind(plan, outer=f"127.0.0.1:{port}", run_dir=str(run_dir), inner=inner)
             gate = f"127.0.0.1:{free_port()}"
-            variables = {**plan.environment(), **lab_environment(bind=bind, gate=gate, run_dir=str(run_dir))}
+            variables = {**plan.environment(), **lab_environment(bind=binds, gate=gate, run_dir=str(run_dir))}
             write_text(directory / "plan.env", environment_file(variables))
-            supervisor = _supervise(plan, directory, variables, temporary=temporary)
+            supervisor = _supervise(plan, binds, directory, variables, temporary=temporary)
             until_healthy(port, deadline_s=START_S, gone=lambda: supervisor.poll() is not None)
         except BaseException as error:
             with shielded():
@@ -92,7 +103,7 @@ class ProcessRuntime:
                 what = ended or f"was not healthy within {START_S:.0f} s"
                 raise LabError(f"{plan.name} did not start: {what}. Its last lines:", details=last) from None
             raise
-        return ProcessStack(name, plan, port, bind, gate, supervisor)
+        return ProcessStack(name, plan, port, binds, gate, supervisor)
 
     def stop(self, name: str) -> None:
         """Ends what the record and the processes' own environment say belongs to the stack."""
@@ -162,18 +173,9 @@ def _end(name: str, supervisor: subprocess.Popen[bytes] | None) -> None:
     state.forget(name)
 
 
-def _bind(plan: Plan, port: int, run_dir: Path) -> Bind:
-    outer = f"127.0.0.1:{port}"
-    if not plan.front:
-        return Bind((outer,), None)
-    numbers = range(1, plan.topology.instances + 1)
-    if plan.listen == "unix":
-        name = plan.app.server.socket_name
-        return Bind(tuple(f"unix:{run_dir}/{name.format(instance=number)}" for number in numbers), outer)
-    return Bind(tuple(f"127.0.0.1:{free_port()}" for _ in numbers), outer)
-
-
-def _supervise(plan: Plan, directory: Path, variables: dict[str, str], *, temporary: bool) -> subprocess.Popen[bytes]:
+def _supervise(
+    plan: Plan, binds: Bind, directory: Path, variables: dict[str, str], *, temporary: bool
+) -> subprocess.Popen[bytes]:
     services = [
         {
             "name": name,
@@ -182,7 +184,7 @@ def _supervise(plan: Plan, directory: Path, variables: dict[str, str], *, tempor
             "environment": {**_environment(plan, service, directory, variables), **own},
         }
         for service in plan.programs
-        for name, own in _instances(plan, service, variables)
+        for name, own in instances(plan, service, binds)
     ]
     limits = {limit: plan.limits[limit] for limit in ("nofile", "nproc") if limit in plan.limits}
     write_text(
@@ -194,14 +196,6 @@ def _supervise(plan: Plan, directory: Path, variables: dict[str, str], *, tempor
             [*PYTHON, "topolab.runtimes.supervisor", str(directory)],
             stdin=subprocess.PIPE if temporary else subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-
-
-def _instances(plan: Plan, service: Service, variables: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """A service's programs by name, and what differs in the environment of each."""
-    yield service.name, {}
-    if service.name == "app":
-        for number in range(2, plan.topology.instances + 1):
-            yield f"app{number}", {"BIND": variables[f"BIND{number}"]}
 
 
 def _environment(plan: Plan, service: Service, directory: Path, variables: dict[str, str]) -> dict[str, str]:
