@@ -24,19 +24,20 @@ from tests.hosts.images import KINDS, Kind, docker, image
 from topolab import paths
 
 LABEL = "topolab.test-host"
-OWNER = "topolab.test-host.owner"  # "PID:START" of the process without which a host is a leftover; absent: kept until removed
+OWNER = "topolab.test-host.owner"  # "PID:START" of the process without which a host is a leftover; a kept one has none
 READY_S = 60.0
 STATE = paths.HOME / ".topolab/test-hosts"
 
 User = Literal["operator", "nosudo"]
 USERS: dict[int, User] = {1000: "operator", 1001: "nosudo"}  # as in the Dockerfile
 
-# docs: what a systemd and an engine need inside a container, without --privileged. /proc and /sys stay masked, because
-# with unmasked ones the host's systemd writes the machine's own fs.file-max.
+# What systemd and an engine need inside a container. Not --privileged, no unmasked /proc: the host's systemd would then
+# write the machine's own fs.file-max. The engine's directories are volumes, because overlay does not stack on overlay.
 FLAGS = (
     "--cgroupns", "private", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE",
     "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-    "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/run/lock", "--volume", "/var/lib/docker", "--volume", "/var/lib/containerd",
+    "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/run/lock",
+    "--volume", "/var/lib/docker", "--volume", "/var/lib/containerd",
 )  # fmt: skip
 
 
@@ -217,7 +218,7 @@ def _files(directory: Path) -> bytes:
 
         for uid, user in USERS.items():
             home = tarfile.TarInfo(f"home/{user}/.ssh")
-            home.type, home.mode, home.uid = tarfile.DIRTYPE, 0o700, uid
+            home.type, home.mode, home.uid, home.mtime = tarfile.DIRTYPE, 0o700, uid, int(time.time())
             tar.addfile(home)
             add(f"home/{user}/.ssh/authorized_keys", _public_key(directory), uid)
         add("etc/pip.conf", _pip_conf())
