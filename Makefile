@@ -13,14 +13,19 @@ HOLD     ?= 0
 PORT     ?= 8000
 FOLLOW   ?=
 NAME     ?=
+HOSTS    ?=
+ONLY     ?=
 
 PYTHON  ?= python3
 TOPOLAB := .venv/bin/topolab
 
 # The shell reads these from the environment, so that whatever stands in them is words for topolab and never a command.
-export TOPOLOGY RUNTIME REQUESTS LIMITS SET ROUTE HOLD PORT FOLLOW NAME
+export TOPOLOGY RUNTIME REQUESTS LIMITS SET ROUTE HOLD PORT FOLLOW NAME HOSTS ONLY
 PLAN  = set -f; set -- --requests "$$REQUESTS" --limits "$$LIMITS" --route "$$ROUTE"; \
         for pair in $$SET; do set -- "$$@" --set "$$pair"; done;
+SETS  = set -f; set --; for pair in $$SET; do set -- "$$@" --set "$$pair"; done;
+ON    = $${HOSTS:+--hosts "$$HOSTS"} $${ONLY:+--only "$$ONLY"}
+READY = setup $(if $(value HOSTS),ansible)
 NAMED = $(if $(value TOPOLOGY),,$(error Say which one: make $@ TOPOLOGY=gunicorn-sync (`make list` names them)))
 
 help:  ## List the targets
@@ -37,17 +42,17 @@ setup: .venv/.complete  ## Make .venv; as root on Debian and Ubuntu also install
 	@$(TOPOLAB) setup
 	@touch $@
 
-compare: setup  ## Measure TOPOLOGY="a b" (ten by default, or all), print the table, write the report
-	@$(PLAN) $(TOPOLAB) compare --runtime "$$RUNTIME" "$$@" -- $$TOPOLOGY
+compare: $(READY)  ## Measure TOPOLOGY="a b" (ten by default, or all), print the table, write the report
+	@$(PLAN) $(TOPOLAB) compare --runtime "$$RUNTIME" $(ON) "$$@" -- $$TOPOLOGY
 
-capacity: setup  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x [ROUTE=gate|sleep|async] [HOLD=seconds]
-	@$(NAMED)$(PLAN) $(TOPOLAB) capacity --runtime "$$RUNTIME" --hold "$$HOLD" "$$@" -- $$TOPOLOGY
+capacity: $(READY)  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x [ROUTE=gate|sleep|async] [HOLD=seconds]
+	@$(NAMED)$(PLAN) $(TOPOLAB) capacity --runtime "$$RUNTIME" $(ON) --hold "$$HOLD" "$$@" -- $$TOPOLOGY
 
-up: setup  ## Bring TOPOLOGY=x up on PORT=8000 [RUNTIME=compose|process] [SET="workers=4 backlog=64"]
-	@$(NAMED)$(PLAN) $(TOPOLAB) up --runtime "$$RUNTIME" --port "$$PORT" "$$@" -- $$TOPOLOGY
+up: $(READY)  ## Bring TOPOLOGY=x up on PORT=8000 [RUNTIME=compose|process] [HOSTS=inventory.yml] [SET="workers=4 backlog=64"]
+	@$(NAMED)$(PLAN) $(TOPOLAB) up --runtime "$$RUNTIME" $(ON) --port "$$PORT" "$$@" -- $$TOPOLOGY
 
-down: setup  ## Take TOPOLOGY=x down (all by default)
-	@set -f; $(TOPOLAB) down -- $$TOPOLOGY
+down: $(READY)  ## Take TOPOLOGY=x down (all by default)
+	@set -f; $(TOPOLAB) down $(ON) -- $$TOPOLOGY
 
 list: setup  ## List the topologies
 	@$(TOPOLAB) list
@@ -55,14 +60,25 @@ list: setup  ## List the topologies
 show: setup  ## Show the plan and the prediction of TOPOLOGY=x; start nothing
 	@$(NAMED)$(PLAN) $(TOPOLAB) show "$$@" -- $$TOPOLOGY
 
-status: setup  ## Show what is up
-	@$(TOPOLAB) status
+status: $(READY)  ## Show what is up
+	@$(TOPOLAB) status $(ON)
 
-logs: setup  ## Print the output of TOPOLOGY=x [FOLLOW=1]
-	@$(NAMED)set -f; $(TOPOLAB) logs $${FOLLOW:+--follow} -- $$TOPOLOGY
+logs: $(READY)  ## Print the output of TOPOLOGY=x [FOLLOW=1]
+	@$(NAMED)set -f; $(TOPOLAB) logs $${FOLLOW:+--follow} $(ON) -- $$TOPOLOGY
+
+tune: $(READY)  ## Give HOSTS=inventory.yml the limits LIMITS=tuned, and read back what their kernels applied
+	@$(SETS) $(TOPOLAB) tune $(ON) --limits "$$LIMITS" "$$@"
+
+untune: $(READY)  ## Take back what tune and up changed of HOSTS=inventory.yml
+	@$(TOPOLAB) untune $(ON)
+
+plan: setup  ## Print TOPOLOGY=x as the variable that the playbooks of ansible/ read
+	@$(NAMED)$(PLAN) $(TOPOLAB) plan --runtime "$$RUNTIME" --port "$$PORT" "$$@" -- $$TOPOLOGY
 
 engine: .venv/.ansible  ## Install and start Docker Engine, Compose v2 and buildx where there is none (root)
 	@ANSIBLE_CONFIG=ansible/ansible.cfg .venv/bin/ansible-playbook --inventory ansible/inventory/local.yml ansible/engine.yml
+
+ansible: .venv/.ansible  ## Install what work on hosts needs (HOSTS=): Ansible, with its collections
 
 .venv/.ansible: .venv/.complete ansible/requirements.txt
 	@.venv/bin/uv pip install --quiet --python .venv --require-hashes --requirements ansible/requirements.txt
@@ -110,4 +126,4 @@ clean: down  ## Take all stacks down; remove the images, the virtualenvs, .venv 
 	@docker image ls --quiet 'topolab-*' 2>/dev/null | sort -u | xargs -r docker image rm --force >/dev/null
 	@rm -rf .venv .topolab results
 
-.PHONY: help setup compare capacity up down list show status logs engine check test bench schemas docs proof reference lock clean
+.PHONY: help setup compare capacity up down list show status logs tune untune plan engine ansible check test bench schemas docs proof reference lock clean

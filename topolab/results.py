@@ -6,6 +6,7 @@ Names carry their units: `_s` seconds, `_bytes` bytes. JSON is `dataclasses.asdi
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -240,7 +241,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Fingerprint of the machine that was measured."""
+    """Fingerprint of the machine that was measured. `name`: the inventory's; empty for the lab's own machine."""
 
     os: str
     kernel: str
@@ -249,6 +250,7 @@ class Host:
     memory_bytes: int
     somaxconn: int
     nofile_hard: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,9 @@ class Run:
     @property
     def name(self) -> str:
         """Names its file: sorts by time, and no topology can overwrite another's."""
-        return f"{self.started.replace(':', '').replace('-', '')}-{self.experiment}-{self.topology}-{self.runtime}"
+        moment = self.started.replace(":", "").replace("-", "")
+        host = re.sub(r"[^\w.-]", "_", self.host.name)
+        return "-".join(part for part in (moment, self.experiment, self.topology, self.runtime, host) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +299,7 @@ class NotRun:
     remedy: str
     asked: Asked | None = None
     failed: bool = False
+    host: str = ""  # the inventory's name of it; empty for the lab's own machine
     verdict: Literal["NOT_RUN"] = "NOT_RUN"
     format: int = FORMAT
 

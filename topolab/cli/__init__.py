@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from topolab.cli import catalog, measuring, stacks
+from topolab.cli import catalog, measuring, on_hosts, stacks
 from topolab.cli.console import COULD_NOT, DONE, say
 from topolab.errors import LabError
 from topolab.runtimes import interrupts
@@ -29,7 +29,7 @@ def cli() -> None:
     """
 
 
-for verb in (*catalog.VERBS, *measuring.VERBS, *stacks.VERBS):
+for verb in (*catalog.VERBS, *measuring.VERBS, *stacks.VERBS, *on_hosts.VERBS):
     cli.add_command(verb)
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from topolab import paths, store
+from topolab.cli import on_hosts
 from topolab.cli.console import COULD_NOT, DONE, SUSPECT, err, out, say
-from topolab.cli.options import Wanted, hold_option, json_option, run_options
-from topolab.cli.plans import caution, prepare, runtime_for
-from topolab.errors import LabError
+from topolab.cli.options import Wanted, hold_option, hosts_option, json_option, run_options
+from topolab.cli.plans import caution, prepare, runtime_for, runtime_on_hosts
+from topolab.errors import LabError, NotRunnable
 from topolab.experiments.capacity import capacity as measure_capacity
 from topolab.experiments.compare import compare as measure_all
 from topolab.experiments.proof import cells
@@ -21,6 +22,7 @@ from topolab.plan import Plan
 from topolab.results import Comparison, NotRun, Run, to_json
 from topolab.runtimes.base import Event, Runtime
 from topolab.runtimes.choice import RUNTIMES, choose
+from topolab.runtimes.plays import Inventory
 from topolab.topology import Catalog
 
 if TYPE_CHECKING:  # the reports are imported where they are needed: other verbs start sooner without them
@@ -40,7 +42,8 @@ stand where the server itself is random; `topolab show` tells why.
 @hold_option
 @run_options
 @json_option
-def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
+@hosts_option
+def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool, inventory: Inventory | None) -> int:
     """Measure where N requests stand.
 
     Each topology gets a stack of its own, which is gone afterwards.
@@ -48,6 +51,8 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
     from topolab.reports.terminal import Progress, ledger
 
     plans = wanted.plans(Catalog().chosen(topologies))
+    if inventory:
+        return _on_hosts(inventory, wanted, plans, as_json=as_json, detailed=True)
     runtime = runtime_for(wanted)
     checked = [runtime.check(plan) for plan in plans]
     caution(checked)
@@ -75,7 +80,8 @@ def capacity(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
 @hold_option
 @run_options
 @json_option
-def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
+@hosts_option
+def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool, inventory: Inventory | None) -> int:
     """Measure several topologies side by side.
 
     Without names: the standard ones; `all`: all. Prints the table and writes the report.
@@ -83,6 +89,8 @@ def compare(topologies: tuple[str, ...], wanted: Wanted, as_json: bool) -> int:
     from topolab.reports.terminal import Progress, table
 
     plans = wanted.plans(Catalog().chosen(topologies))
+    if inventory:
+        return _on_hosts(inventory, wanted, plans, as_json=as_json, detailed=False)
     runtime = runtime_for(wanted)
     caution(plans)
     storing = _Storing()
@@ -152,6 +160,37 @@ def report(runs: tuple[Path, ...], output: Path, markdown: bool, into: Path | No
         say(f"wrote the table into {paths.shown(into)}")
     if comparison.runs:
         _write_report(comparison, output)
+    return _status(comparison)
+
+
+def _on_hosts(inventory: Inventory, wanted: Wanted, plans: Sequence[Plan], *, as_json: bool, detailed: bool) -> int:
+    """Topologies one after the other, each on all hosts at once: results as for this machine, and a report of all."""
+    from topolab.reports.terminal import ledger, table
+
+    caution(plans)
+    on_hosts.build_here(wanted, plans)
+    storing = _Storing()
+    results: list[Run | NotRun] = []
+    for plan in plans:
+        try:
+            found = on_hosts.measured(inventory, wanted, plan)
+        except NotRunnable as error:
+            found = [NotRun("capacity", plan.name, runtime_on_hosts(wanted), str(error), error.remedy, plan.asked)]
+        for result in found:
+            if isinstance(result, Run):
+                storing.run(result)
+                if detailed and not as_json:
+                    out.print(ledger(result))
+            results.append(result)
+    comparison = _comparison(results)
+    if as_json:
+        documents = [to_json(result) for result in results]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1))
+    elif len(results) > 1 or not comparison.runs:
+        out.print(table(comparison))
+    storing.check()
+    if comparison.runs and not detailed:
+        _write_report(comparison, paths.RESULTS)
     return _status(comparison)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from topolab.errors import LabError
 from topolab.plan import Plan, resolve
 from topolab.results import Route
+from topolab.runtimes.plays import Inventory
 from topolab.topology import Catalog
 
 Verb = Callable[..., Any]
@@ -29,7 +31,7 @@ class Wanted:
 
     sets: tuple[str, ...]
     limits_name: str
-    requests: int
+    requests: int = 1000
     route: Route = "gate"
     hold_s: float = 0.0
     runtime_name: str = "auto"
@@ -50,12 +52,22 @@ class Wanted:
         return [self.plan(name) for name in names]
 
 
+LIMIT_OPTIONS = (
+    click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Override a setting or a limit."),
+    click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
+)
+
+
+def limit_options(verb: Verb) -> Verb:
+    """--set and --limits alone, for verbs about limits."""
+    return _gathered(verb, *LIMIT_OPTIONS)
+
+
 def plan_options(verb: Verb) -> Verb:
     """--set, --limits and --requests, for verbs about plans."""
     return _gathered(
         verb,
-        click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Override a setting or a limit."),
-        click.option("--limits", "limits_name", default="default", show_default=True, help="A set of limits.yaml."),
+        *LIMIT_OPTIONS,
         click.option(
             "--route",
             type=click.Choice(["gate", "sleep", "async", *ROUTES]),
@@ -93,6 +105,30 @@ def hold_option(verb: Verb) -> Verb:
         metavar="SECONDS",
         help="Keep all held for so long after the census; see what the others get, and how those outside come back.",
     )(verb)
+
+
+def hosts_option(verb: Verb) -> Verb:
+    """--hosts and --only, for verbs that also work on hosts: the verb gets an `inventory`, None for this machine."""
+    return _inventory(verb, required=False)
+
+
+def required_hosts(verb: Verb) -> Verb:
+    """The same, for verbs that work on hosts only."""
+    return _inventory(verb, required=True)
+
+
+def _inventory(verb: Verb, *, required: bool) -> Verb:
+    @functools.wraps(verb)
+    def with_inventory(*, hosts: str | None, only: str | None, **values: Any) -> Any:
+        if only and not hosts:
+            raise LabError("--only chooses among hosts. Name them: --hosts INVENTORY (make: HOSTS=INVENTORY).")
+        return verb(inventory=Inventory(hosts, only) if hosts else None, **values)
+
+    hosts = click.option(
+        "--hosts", metavar="INVENTORY", required=required, help="Do it on these hosts (an Ansible inventory) instead."
+    )
+    only = click.option("--only", metavar="PATTERN", help="Of these hosts, only those that the pattern matches.")
+    return hosts(only(with_inventory))
 
 
 def _gathered(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:

@@ -7,12 +7,14 @@ import json
 import click
 
 from topolab import show
-from topolab.cli.console import out, say
-from topolab.cli.options import Wanted, json_option, port_option, run_options
+from topolab.cli import on_hosts
+from topolab.cli.console import DONE, out, say
+from topolab.cli.options import Wanted, hosts_option, json_option, port_option, run_options
 from topolab.cli.plans import caution, prepare, runtime_for
 from topolab.errors import LabError
 from topolab.runtimes import lifecycle, state
 from topolab.runtimes.choice import RUNTIMES
+from topolab.runtimes.plays import Inventory
 from topolab.topology import Catalog
 
 
@@ -20,8 +22,11 @@ from topolab.topology import Catalog
 @click.argument("topology")
 @run_options
 @port_option
-def up(topology: str, wanted: Wanted, port: int) -> None:
+@hosts_option
+def up(topology: str, wanted: Wanted, port: int, inventory: Inventory | None) -> int:
     """Bring a topology up and leave it running."""
+    if inventory:
+        return on_hosts.up(inventory, wanted, topology, port)
     plan = wanted.plan(topology)
     runtime = runtime_for(wanted)
     plan = runtime.check(plan)
@@ -31,12 +36,16 @@ def up(topology: str, wanted: Wanted, port: int) -> None:
     already = "" if started else "already "
     out.print(f"{topology} is {already}up at http://127.0.0.1:{record.port}/ ({record.runtime})", markup=False)
     say(f"`topolab logs {topology}` shows its output, `topolab down {topology}` stops it.")
+    return DONE
 
 
 @click.command()
 @json_option
-def status(as_json: bool) -> None:
+@hosts_option
+def status(as_json: bool, inventory: Inventory | None) -> int:
     """Show what is up."""
+    if inventory:
+        return on_hosts.status(inventory, as_json=as_json)
     stacks, problems = lifecycle.status(RUNTIMES)
     if as_json:
         click.echo(json.dumps([show.stack_as_json(stack) for stack in stacks], indent=1))
@@ -46,13 +55,17 @@ def status(as_json: bool) -> None:
         out.print("Nothing is up. `topolab up TOPOLOGY` brings one up, `topolab list` names them.")
     for problem in problems:
         raise problem
+    return DONE
 
 
 @click.command()
 @click.argument("topology")
 @click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
-def logs(topology: str, follow: bool) -> int:
+@hosts_option
+def logs(topology: str, follow: bool, inventory: Inventory | None) -> int:
     """Print the output of a stack's services."""
+    if inventory:
+        return on_hosts.logs(inventory, topology, follow=follow)
     record = state.read(topology)
     if record is None:
         Catalog().topology(topology)  # a misspelt name is told apart from one that is not up
@@ -63,15 +76,18 @@ def logs(topology: str, follow: bool) -> int:
 @click.command()
 @click.argument("topologies", nargs=-1, metavar="[TOPOLOGY...]")
 @click.option("--force", is_flag=True, help="Whatever the records say, and even if they can't be read.")
-def down(topologies: tuple[str, ...], force: bool) -> None:
+@hosts_option
+def down(topologies: tuple[str, ...], force: bool, inventory: Inventory | None) -> int:
     """Stop stacks (without names: all of them).
 
     Also those that a killed topolab left behind.
     """
+    if inventory:
+        return on_hosts.down(inventory, topologies)
     if topologies:
         for name in topologies:
             _take_down(name, force=force)
-        return
+        return DONE
     if not force:
         lifecycle.sweep(RUNTIMES, say)
     problems = []
@@ -89,6 +105,7 @@ def down(topologies: tuple[str, ...], force: bool) -> None:
         out.print("Nothing is up.")
     for problem in problems:
         raise problem
+    return DONE
 
 
 def _take_down(name: str, *, force: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
@@ -13,7 +13,7 @@ from topolab import findings, host, listeners
 from topolab.errors import LabError
 from topolab.model import predict
 from topolab.plan import Plan
-from topolab.results import Measured, Observation, Run
+from topolab.results import Host, Measured, Observation, Run
 from topolab.runtimes.base import Event, Runtime, Stack
 from topolab.runtimes.lifecycle import temporary
 
@@ -43,10 +43,8 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
     `plan` has passed `runtime.check`. Raises `LabError` when the stack or the instrument fails; then
     nothing is left running.
     """
-    requests = plan.asked.requests
-    pace = pace or Pace.of(requests)
-    started, clock = time.time(), time.monotonic()
-    predicted = replace(predict(plan, requests), queues=listeners.expected(plan))
+    pace = pace or Pace.of(plan.asked.requests)
+    clock = Clock()
     on_event({"event": "progress", "phase": "starting"})
     with temporary(runtime, plan) as stack:
         versions, image_bytes = stack.versions(), stack.image_bytes()
@@ -56,11 +54,42 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
         except LabError as error:
             raise _what_died(runtime, stack, error) from error
         on_event({"event": "progress", "phase": "stopping"})
+    run = judged(plan, runtime.name, observed, host.fingerprint(), versions, clock, command(plan, runtime.name))
+    return replace(run, image_bytes=image_bytes)
+
+
+class Clock:
+    """When a run began, and how long ago that is."""
+
+    def __init__(self) -> None:
+        self._began, self._monotonic = time.time(), time.monotonic()
+
+    @property
+    def started(self) -> str:
+        """ISO 8601, UTC."""
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._began)) + f".{int(self._began % 1 * 1000):03d}Z"
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self._monotonic, 3)
+
+
+def judged(
+    plan: Plan,
+    runtime: str,
+    observed: Observation,
+    machine: Host,
+    versions: dict[str, str],
+    clock: Clock,
+    command: str,
+) -> Run:
+    """What was observed beside what the model says of the same plan, and the reasons to doubt it."""
+    predicted = replace(predict(plan, plan.asked.requests), queues=listeners.expected(plan))
     found = findings.examine(plan.asked, dict(plan.limits), predicted, observed)
     return Run(
         experiment="capacity",
         topology=plan.name,
-        runtime=runtime.name,
+        runtime=runtime,
         asked=plan.asked,
         predicted=predicted,
         measured=Measured(observed.places, observed.listeners, observed.applied),
@@ -69,13 +98,12 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
         findings=found,
         instrument=observed.instrument,
         plan=plan.environment(),
-        host=host.fingerprint(),
+        host=machine,
         versions=versions,
-        command=command(plan, runtime.name),
-        started=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) + f".{int(started % 1 * 1000):03d}Z",
-        seconds=round(time.monotonic() - clock, 3),
+        command=command,
+        started=clock.started,
+        seconds=clock.seconds,
         held=observed.held,
-        image_bytes=image_bytes,
     )
 
 
@@ -87,10 +115,10 @@ def _what_died(runtime: Runtime, stack: Stack, error: LabError) -> LabError:
     return LabError(f"{stack.plan.name} died while it was measured: {', '.join(dead)}.", details=(str(error),))
 
 
-def command(plan: Plan, runtime: str) -> str:
-    """What to type to measure this plan again."""
+def command(plan: Plan, runtime: str, where: Sequence[str] = ()) -> str:
+    """What to type to measure this plan again; `where` are the words that name its host."""
     asked = plan.asked
-    words = ["topolab", "capacity", plan.name, "--runtime", runtime, "--requests", str(asked.requests)]
+    words = ["topolab", "capacity", plan.name, *where, "--runtime", runtime, "--requests", str(asked.requests)]
     if asked.limits_name != "default":
         words += ["--limits", asked.limits_name]
     if asked.route != "gate":
@@ -111,11 +139,14 @@ def arguments(plan: Plan, pace: Pace) -> list[str]:
     ]  # fmt: skip
 
 
+def observation(event: Event) -> Observation:
+    """The instrument's last event as what it saw."""
+    return TypeAdapter(Observation).validate_python({key: value for key, value in event.items() if key != "event"})
+
+
 def _observe(events: Iterator[Event], on_event: OnEvent) -> Observation:
     for event in events:
         if event["event"] == "result":
-            return TypeAdapter(Observation).validate_python(
-                {key: value for key, value in event.items() if key != "event"}
-            )
+            return observation(event)
         on_event(event)
     raise LabError("The instrument ended without a result. Run it again.")

@@ -146,9 +146,16 @@ def outcome(it: Outcome) -> str:
 
 
 def name(run: Run | NotRun, comparison: Comparison) -> str:
-    """The topology; with its runtime, where the comparison has several."""
-    runtimes = {other.runtime for other in comparison.runs} | {other.runtime for other in comparison.not_run}
-    return f"{run.topology} ({run.runtime})" if len(runtimes) > 1 else run.topology
+    """The topology; with its runtime or its host, where the comparison has several."""
+    everything: tuple[Run | NotRun, ...] = (*comparison.runs, *comparison.not_run)
+    runtime = f" ({run.runtime})" if len({other.runtime for other in everything}) > 1 else ""
+    host = f" on {host_name(run) or 'this machine'}" if len({host_name(other) for other in everything}) > 1 else ""
+    return f"{run.topology}{runtime}{host}"
+
+
+def host_name(run: Run | NotRun) -> str:
+    """The inventory's name of the host; empty for the lab's own machine."""
+    return run.host.name if isinstance(run, Run) else run.host
 
 
 def label(run: Run | NotRun, comparison: Comparison) -> str:
@@ -193,8 +200,9 @@ def hosts(comparison: Comparison) -> tuple[Host, ...]:
 
 def machine(host: Host) -> str:
     cores = "1 core" if host.cores == 1 else f"{host.cores} cores"
+    named = f"{host.name}: " if host.name else ""
     return (
-        f"{host.cpu}, {cores}, {memory(host.memory_bytes)}, {host.os}, kernel {host.kernel}, "
+        f"{named}{host.cpu}, {cores}, {memory(host.memory_bytes)}, {host.os}, kernel {host.kernel}, "
         f"somaxconn {host.somaxconn}, open files {host.nofile_hard}"
     )
 

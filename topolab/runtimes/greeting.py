@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from topolab.plan import Plan
 from topolab.runtimes.venvs import locked_versions
@@ -28,11 +28,15 @@ def until_healthy(port: int, *, deadline_s: float, gone: Callable[[], bool]) -> 
 def who_serves(port: int, plan: Plan) -> dict[str, str]:
     """Versions: Python and the front as they answer, the rest from the server's lock."""
     status, headers, body = _get(port, "/")
-    versions: dict[str, str] = {}
-    if status == 200:
-        versions["python"] = json.loads(body)["python"]
+    python = {"python": json.loads(body)["python"]} if status == 200 else {}
+    return versions({**python, "server": headers.get("server", "")}, plan)
+
+
+def versions(greeting: Mapping[str, str], plan: Plan) -> dict[str, str]:
+    """The same from what was answered: "python", and the header "server"."""
+    versions = {"python": greeting["python"]} if "python" in greeting else {}
     if plan.front:
-        said = dict(re.findall(r"([\w.-]+)/([\w.-]+)", headers.get("server", "")))  # Apache names its modules as well
+        said = dict(re.findall(r"([\w.-]+)/([\w.-]+)", greeting.get("server", "")))  # Apache names its modules as well
         said.pop("Python", None)
         if not said and not plan.front.server.inside:
             said = {plan.front.server.server: "unknown"}

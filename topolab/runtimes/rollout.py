@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from topolab import listeners, paths
-from topolab.errors import NotRunnable
+from topolab.errors import LabError, NotRunnable
 from topolab.limits import LIMITS, LimitValue
 from topolab.paths import shown
 from topolab.plan import Plan
+from topolab.results import SettingValue
 from topolab.runtimes import compose, images, venvs
 from topolab.runtimes.base import Bind, bind, instances, lab_environment
 from topolab.topology import MOST_INSTANCES, Catalog, Service
+from topolab.yamlfile import nearest
 
 HostRuntime = Literal["compose", "systemd"]
 
@@ -56,7 +58,10 @@ def rollout(
         "temporary": bool(experiment),
         "lifetime_s": int(plan.asked.hold_s + SPARE_S) if experiment else 0,
         "environment": variables,
-        "limits": _limits(plan),
+        "limits": [
+            {**limit, "value": plan.limits[limit["name"]], "demanded": limit["name"] in plan.demanded}
+            for limit in _whys(Catalog(), plan.asked.limits_name, plan.asked.limits)
+        ],
         "services": [
             {"name": name, "environment": own, **_server(plan, service)}
             for service in plan.programs
@@ -88,23 +93,31 @@ def _ports(addresses: Sequence[str]) -> set[int]:
     return {int(address.rpartition(":")[2]) for address in addresses if not address.startswith("unix:")}
 
 
-def _limits(plan: Plan) -> list[dict[str, Any]]:
-    """Every limit of the plan with its why: of the set that gives it, or that somebody asked for it by name."""
-    entries = Catalog().limit_sets.entries(plan.asked.limits_name)
-    entries |= {
-        name: LimitValue(value=value, why="Asked for by name.", source=LIMITS[name].source)
-        for name, value in plan.asked.limits.items()
-    }
+def limits_of(catalog: Catalog, sets: Sequence[str], limits_name: str) -> list[dict[str, Any]]:
+    """A set of limits and overrides without any topology, in the form of a plan's: all of them are asked for."""
+    asked: dict[str, SettingValue] = {}
+    for text in sets:
+        name, _, value = text.partition("=")
+        if name not in LIMITS:
+            raise LabError(f'--set {text}: there is no limit "{name}".{nearest(name, LIMITS)}')
+        asked[name] = LIMITS[name].parsed(value, where=f"--set {name}")
+    return [{**limit, "demanded": True} for limit in _whys(catalog, limits_name, asked)]
+
+
+def _whys(catalog: Catalog, limits_name: str, asked: Mapping[str, SettingValue]) -> list[dict[str, Any]]:
+    """Every limit of the set with its why, and those that somebody asked for by name."""
+    entries = catalog.limit_sets.entries(limits_name)
+    for name, value in asked.items():
+        entries[name] = LimitValue(value=value, why="Asked for by name.", source=LIMITS[name].source)
     return [
         {
             "name": name,
-            "value": value,
-            "demanded": name in plan.demanded,
+            "value": entry.value,
             "sysctl": (LIMITS[name].sysctl or "").replace("/", "."),
-            "why": entries[name].why,
-            "source": entries[name].source,
+            "why": entry.why,
+            "source": entry.source,
         }
-        for name, value in plan.limits.items()
+        for name, entry in entries.items()
     ]
 
 

@@ -1,0 +1,172 @@
+"""The verbs as they work on hosts, and those that only hosts have: tune, untune. Each line names its host."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from topolab.cli.console import COULD_NOT, DONE, err, out, say
+from topolab.cli.options import Wanted, json_option, limit_options, required_hosts
+from topolab.cli.plans import caution, runtime_on_hosts
+from topolab.experiments import on_hosts
+from topolab.plan import Plan
+from topolab.results import NotRun, Run
+from topolab.runtimes import engine, hosts, images
+from topolab.runtimes.plays import Ended, Inventory, OnStep
+from topolab.runtimes.rollout import limits_of
+from topolab.topology import Catalog
+
+T = TypeVar("T")
+
+FOLLOW_S = 2.0  # how often a followed log is asked for more
+RAISES = ("nofile", "nproc")  # what people and services of a host may have, beside its sysctls
+
+
+def up(inventory: Inventory, wanted: Wanted, topology: str, port: int) -> int:
+    """Brings a topology up on every host."""
+    plan = wanted.plan(topology)
+    runtime = runtime_on_hosts(wanted)
+    caution([plan])
+    build_here(wanted, [plan])
+    ended = _watched(f"up {topology}", lambda step: hosts.up(inventory, plan, runtime, port=port, on_step=step))
+    for name, end in ended.items():
+        if end.problem is None:
+            was = "is up" if end.changed else "was up already, with nothing to change,"
+            out.print(f"{name}: {topology} {was} at 127.0.0.1:{port} there ({runtime})", markup=False)
+    if any(end.problem is None for end in ended.values()):
+        say(f"Reach it through ssh: ssh -L {port}:127.0.0.1:{port} HOST, then http://127.0.0.1:{port}/")
+    return _problems(ended)
+
+
+def down(inventory: Inventory, topologies: Sequence[str]) -> int:
+    """Takes stacks down on every host."""
+    ended = _watched("down", lambda step: hosts.down(inventory, topologies, on_step=step))
+    for name, end in ended.items():
+        if end.result is not None:
+            removed = ", ".join(end.result["removed"])
+            out.print(f"{name}: {removed + ' is down' if removed else 'nothing was up'}", markup=False)
+    return _problems(ended)
+
+
+def status(inventory: Inventory, *, as_json: bool) -> int:
+    """What is up on every host."""
+    ended = _watched("status", lambda step: hosts.status(inventory, on_step=step))
+    found = {name: end.result["stacks"] for name, end in ended.items() if end.result is not None}
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    elif any(found.values()):
+        out.print(_stacks(found))
+    elif found:
+        out.print(f"Nothing is up on {', '.join(found)}.", markup=False)
+    return _problems(ended)
+
+
+def logs(inventory: Inventory, topology: str, *, follow: bool) -> int:
+    """What a stack's services print on every host."""
+    since: dict[str, str] = {}
+
+    def ask(step: OnStep) -> Mapping[str, Ended]:
+        return hosts.logs(inventory, topology, since=min(since.values(), default=""), on_step=step)
+
+    while True:
+        ended = _watched("logs", ask, quiet=follow)
+        for name, end in ended.items():
+            before = since.get(name, "")
+            new = [line for line in (end.result or {}).get("lines", ()) if line["at"] > before]
+            for line in new:
+                click.echo(f"{name} {line['service']} | {line['text']}")
+            since[name] = max([before, *(line["at"] for line in new)])
+        if not follow or all(end.problem for end in ended.values()):
+            return _problems(ended)
+        time.sleep(FOLLOW_S)
+
+
+def measured(inventory: Inventory, wanted: Wanted, plan: Plan) -> list[Run | NotRun]:
+    """A topology's runs, one for each host."""
+    runtime = runtime_on_hosts(wanted)
+    return _watched(f"capacity {plan.name}", lambda step: list(on_hosts.capacity(inventory, runtime, plan, step)))
+
+
+@click.command()
+@required_hosts
+@limit_options
+@json_option
+def tune(inventory: Inventory, wanted: Wanted, as_json: bool) -> int:
+    """Give hosts a set of limits, and read back that the kernel applied them.
+
+    Descriptors and processes are only ever raised. `topolab untune` takes exactly this back.
+    """
+    asked = [
+        limit
+        for limit in limits_of(Catalog(), wanted.sets, wanted.limits_name)
+        if limit["sysctl"] or limit["name"] in RAISES
+    ]
+    return _report(_watched("tune", lambda step: hosts.tune(inventory, asked, on_step=step)), as_json=as_json)
+
+
+@click.command()
+@required_hosts
+@json_option
+def untune(inventory: Inventory, as_json: bool) -> int:
+    """Take back what `topolab tune` and `topolab up` changed of hosts, to the values that were there before."""
+    return _report(_watched("untune", lambda step: hosts.untune(inventory, on_step=step)), as_json=as_json)
+
+
+def _watched(title: str, work: Callable[[OnStep], T], *, quiet: bool = False) -> T:
+    """Does it while a person sees what each host is at."""
+    from topolab.reports.steps import Steps
+
+    if quiet:
+        return work(lambda _host, _step: None)
+    with Steps(err, title) as steps:
+        return work(steps.step)
+
+
+def _problems(ended: Mapping[str, Ended]) -> int:
+    """Says in one line per host what went wrong; the exit code."""
+    failed = {name: end.problem for name, end in ended.items() if end.problem}
+    for name, problem in failed.items():
+        say(f"topolab: {name}: {problem}")
+    return COULD_NOT if failed else DONE
+
+
+def _report(ended: Mapping[str, Ended], *, as_json: bool) -> int:
+    results = {name: end.result for name, end in ended.items() if end.result is not None}
+    if as_json:
+        click.echo(json.dumps(results, indent=1))
+    for name, result in {} if as_json else results.items():
+        for line in result["changed"] or ["nothing to change"]:
+            out.print(f"{name}: {line}", markup=False)
+    return _problems(ended)
+
+
+def build_here(wanted: Wanted, plans: Sequence[Plan]) -> None:
+    """Images that can be shipped, where this machine has an engine; otherwise each host builds its own."""
+    if runtime_on_hosts(wanted) == "systemd":
+        return
+    if problem := engine.problem():
+        say(f"The images are built on the hosts: {problem.split('. ')[0]}")
+        return
+    for error in images.build(plans, say).values():
+        raise error
+
+
+def _stacks(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("HOST", "STACK", "RUNTIME", "PORT", "SINCE", "SERVICES"):
+        table.add_column(heading, overflow="fold")
+    for name, stacks in found.items():
+        for stack in stacks:
+            services = ", ".join(f"{service} {how}" for service, how in stack["services"].items())
+            cells = (name, stack["stack"], stack["runtime"], str(stack["port"]), stack["started"], services)
+            table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+VERBS = (tune, untune)
