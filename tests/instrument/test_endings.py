@@ -161,7 +161,7 @@ def test_bad_command_line(arguments: list[str], complaint: str) -> None:
     rest = [word for flag, value in sound.items() if flag not in arguments for word in (flag, value)]
     ended = run(*rest, *arguments)
     assert (ended.returncode, ended.events) == (2, [])
-    assert ended.stderr.splitlines()[-1] == f"python -m topolab.instrument: error: {complaint}"
+    assert ended.stderr.splitlines()[-1] == f"python -m topolab.instrument capacity: error: {complaint}"
 
 
 def test_progress_is_bounded(gate: int) -> None:

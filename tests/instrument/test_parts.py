@@ -16,11 +16,11 @@ import pytest
 from tests.instrument.servers import free_port
 from topolab.instrument import census, honesty, queues, sockets, wire
 from topolab.instrument.addresses import Listener, TcpAddress, UnixAddress, parse_listener, parse_tcp
+from topolab.instrument.applied import LimitsReader
 from topolab.instrument.board import Board, Fate
 from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Orders, Team, processes_for
 from topolab.instrument.queues import Queue
-from topolab.instrument.readback import Readback
 from topolab.instrument.sockets import TcpState, tcp_rows, unix_rows
 from topolab.instrument.timer import Timer
 
@@ -196,10 +196,10 @@ def test_limits_are_read_back() -> None:
     few, fewer, gone = limited(100, 200), limited(99, 99), limited(98, 98)
     gone.kill()
     gone.wait()
-    readback = Readback(ours=[os.getpid()])
+    reader = LimitsReader(ours=[os.getpid()])
     for pid in (few.pid, fewer.pid, few.pid, gone.pid, os.getpid()):
-        readback.notice(pid)
-    applied = readback.applied()
+        reader.notice(pid)
+    applied = reader.applied()
     for process in (few, fewer):
         process.kill()
         process.wait()
@@ -211,7 +211,7 @@ def test_limits_are_read_back() -> None:
 
 def test_nothing_to_read_back() -> None:
     """Without a process that can be read, the limits of processes are unknown, and the namespace's are not."""
-    applied = Readback(ours=[]).applied()
+    applied = LimitsReader(ours=[]).applied()
     assert (applied.processes_read, applied.nofile_min, applied.nofile_max) == (0, None, None)
     assert (applied.nproc_min, applied.nproc_max, applied.cgroups_read, applied.pids_max) == (None, None, 0, None)
     assert applied.tcp_max_syn_backlog == int(Path("/proc/sys/net/ipv4/tcp_max_syn_backlog").read_text())

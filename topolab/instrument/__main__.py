@@ -1,5 +1,7 @@
 """`python -m topolab.instrument capacity --requests 1000 --listener app=127.0.0.1:8000 --gate 127.0.0.1:9100`
 
+or `readback` in place of `capacity --requests 1000`.
+
 Exit codes: 0 with a `result` event, 2 with a `failed` event (or a command line that can't be read), 130 and 143
 after SIGINT and SIGTERM, with nothing left running.
 """
@@ -15,10 +17,11 @@ from typing import TypeVar, get_args
 
 from topolab.errors import LabError
 from topolab.instrument.addresses import Listener, TcpAddress, parse_listener, parse_tcp
-from topolab.instrument.asked import SLEEP_AT_MOST_S, Asked
+from topolab.instrument.asked import SLEEP_AT_MOST_S, Asked, Subject
 from topolab.instrument.capacity import capacity
 from topolab.instrument.events import Events
 from topolab.instrument.processes import Stopped
+from topolab.instrument.readback import readback
 from topolab.instrument.stack import Stack
 from topolab.results import Route
 
@@ -29,7 +32,8 @@ Number = TypeVar("Number", int, float)
 def main(argv: Sequence[str] | None = None) -> int:
     events = Events()
     try:
-        events.result(capacity(parse(argv), events))
+        asked = parse(argv)
+        events.result(capacity(asked, events) if isinstance(asked, Asked) else readback(asked, events))
     except LabError as error:
         events.failed(str(error))
         return 2
@@ -45,16 +49,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(argv: Sequence[str] | None = None) -> Asked:
-    parser = argparse.ArgumentParser(prog="python -m topolab.instrument", description=__doc__.partition("\n")[2])
-    parser.add_argument("experiment", choices=["capacity"], help="where are N requests?")
-    parser.add_argument("--requests", type=_positive(int), required=True, metavar="N")
-    parser.add_argument(
+def parse(argv: Sequence[str] | None = None) -> Asked | Subject:
+    subject = argparse.ArgumentParser(add_help=False)
+    subject.add_argument(
         "--listener", type=_value(parse_listener), action="append", required=True, metavar="SERVICE=ADDRESS",
         help="where a service listens: app=HOST:PORT, app=unix:PATH (a * in the file name stands for a pid, say), "
         "front=HOST:PORT; clients go to the front, if any; give app once for each instance behind a front",
     )  # fmt: skip
-    parser.add_argument("--gate", type=_value(parse_tcp), required=True, metavar="HOST:PORT", help="where /hold calls")
+    subject.add_argument("--gate", type=_value(parse_tcp), required=True, metavar="HOST:PORT", help="where /hold calls")
+    subject.add_argument(
+        "--processes", type=_positive(int), default=1, metavar="P",
+        help="how many processes of the app have to have answered before it starts (%(default)s)",
+    )  # fmt: skip
+    subject.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
+
+    program = argparse.ArgumentParser(prog="python -m topolab.instrument", description=__doc__.partition("\n")[2])
+    experiments = program.add_subparsers(dest="experiment", required=True)
+    experiments.add_parser("readback", parents=[subject], help="what did the kernel make of the limits and queues?")
+    parser = experiments.add_parser("capacity", parents=[subject], help="where are N requests?")
+    parser.add_argument("--requests", type=_positive(int), required=True, metavar="N")
     parser.add_argument(
         "--route", choices=get_args(Route), default="gate",
         help="how a handler waits: for the gate, asleep (it then holds no descriptor and ends by itself), or for the "
@@ -63,10 +76,6 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
     parser.add_argument(
         "--sleep-s", type=_positive(float, SLEEP_AT_MOST_S), default=8.0, metavar="SECONDS",
         help="how long a handler of the route sleep sleeps; all must be at rest before the first wakes (%(default)g)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--processes", type=_positive(int), default=1, metavar="P",
-        help="how many processes of the app have to have answered before it starts (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--rate", type=_positive(float), default=2000.0, help="connections opened per second (%(default)g)"
@@ -80,12 +89,14 @@ def parse(argv: Sequence[str] | None = None) -> Asked:
         "--deadline", type=_positive(float), default=60.0, metavar="SECONDS",
         help="for coming to rest, and again (plus the hold) for the last answer after the release (%(default)g)",
     )  # fmt: skip
-    parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
-    given = parser.parse_args(argv)
+    given = program.parse_args(argv)
+    stack = _stack(parser, given.listener, given.gate)
+    if given.experiment == "readback":
+        return Subject(stack, given.processes, given.watch_stdin)
     if given.hold and given.route == "sleep":
         parser.error("--hold: handlers that sleep end by themselves; hold with --route gate or --route async")
     return Asked(
-        stack=_stack(parser, given.listener, given.gate),
+        stack=stack,
         requests=given.requests,
         route=given.route,
         sleep_s=given.sleep_s,

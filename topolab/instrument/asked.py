@@ -11,18 +11,24 @@ SLEEP_AT_MOST_S = 300.0  # the app's own bound (app/lab.py)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One capacity experiment."""
+class Subject:
+    """What is experimented on. A readback needs no more."""
 
     stack: Stack
+    processes: int  # so many of the app have to have answered before it starts
+    watch_stdin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Subject):
+    """One capacity experiment."""
+
     requests: int
     route: Route
     sleep_s: float  # for the route `sleep`
-    processes: int
     rate: float
     hold_s: float
     deadline_s: float
-    watch_stdin: bool
 
     @property
     def patience_s(self) -> float:

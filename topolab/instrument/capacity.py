@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from topolab.instrument import census, holding, honesty, resting
+from topolab.instrument.applied import LimitsReader
 from topolab.instrument.asked import Asked
 from topolab.instrument.board import Board, Fate
 from topolab.instrument.census import Census, Entry, rows_at
@@ -14,7 +15,6 @@ from topolab.instrument.clients import OPEN, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
 from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Child, Team, processes_for, raise_descriptor_limit
-from topolab.instrument.readback import Readback
 from topolab.instrument.releasing import release
 from topolab.instrument.settling import settle
 from topolab.results import InstrumentReport, Observation, Outcome
@@ -32,12 +32,12 @@ def capacity(asked: Asked, events: Events) -> Observation:
         gate = [team.fork("gate", Gate(listener, board, index).run) for index in range(gates)]
         clients = [team.fork("clients", _clients(asked, board, index, many).run) for index in range(many)]
 
-        readback = Readback(ours=team.pids)
+        reader = LimitsReader(ours=team.pids)
         settled = settle(
-            asked.stack, team, processes=asked.processes, on_process=readback.notice,
+            asked.stack, team, processes=asked.processes, on_process=reader.notice,
             on_seen=lambda done: events.progress("settling", done, asked.processes),
         )  # fmt: skip
-        applied = readback.applied()
+        applied = reader.applied()
         start_opening(board, clients)
         follow_opening(board, team, events)
         rest = resting.wait(

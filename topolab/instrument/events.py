@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, Literal
 
-from topolab.results import Observation, to_json
+from topolab.results import Observation, ReadBack, to_json
 
 Phase = Literal["settling", "opening", "resting", "census", "holding", "releasing"]
 EVERY_S = 0.1
@@ -27,8 +27,8 @@ class Events:
             self._said, self._said_s = (phase, done), now
             self._write({"event": "progress", "phase": phase, "done": done, "of": of})
 
-    def result(self, observation: Observation) -> None:
-        self._write({"event": "result", **to_json(observation)})
+    def result(self, result: Observation | ReadBack) -> None:
+        self._write({"event": "result", **to_json(result)})
 
     def failed(self, message: str) -> None:
         self._write({"event": "failed", "message": message})
