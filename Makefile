@@ -90,6 +90,8 @@ ansible: .venv/.ansible  ## Install what work on hosts needs (HOSTS=): Ansible, 
 
 check: .venv/.dev  ## Lint and type-check
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+	@.venv/bin/yamllint --strict ansible compose
+	@cd ansible && PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint --offline --strict --profile production -q
 
 test: .venv/.dev  ## Run the tests; those without an engine, nginx or chromium are skipped by name (CI=true: they fail)
 	@.venv/bin/pytest
@@ -103,8 +105,8 @@ schemas: setup  ## Renew the published JSON Schemas
 	@$(TOPOLAB) schema server > topologies/server.schema.json
 	@$(TOPOLAB) schema limits > topologies/limits.schema.json
 
-docs: setup  ## Renew docs/servers.md from what the model reads
-	@$(TOPOLAB) docs > docs/servers.md
+docs: setup  ## Renew docs/servers.md and the roles' READMEs from what the model and Ansible read
+	@$(TOPOLAB) docs
 
 proof: setup  ## Prove every prediction (all topologies, settings and limits; needs an engine); writes docs/proof.md
 	@set -f; $(TOPOLAB) proof -- $$TOPOLOGY
@@ -119,7 +121,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 lock: setup  ## Renew every locked requirements file, hashes and all
 	@$(COMPILE) pyproject.toml --output-file requirements.txt
-	@$(COMPILE) --extra dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt
+	@$(COMPILE) --extra dev pyproject.toml --constraint requirements.txt --constraint ansible/requirements.txt --output-file requirements-dev.txt
 	@for file in $(LOCKED); do $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; done
 
 clean: down  ## Take all stacks down; remove the images, the virtualenvs, .venv and the results

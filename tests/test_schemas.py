@@ -26,9 +26,11 @@ def test_a_published_schema_is_up_to_date(catalog: Catalog, what: str) -> None:
     assert json.loads(PUBLISHED[what].read_text()) == json.loads(json.dumps(show.schema(what, catalog)))
 
 
-def test_the_page_of_servers_is_up_to_date(catalog: Catalog) -> None:
-    """docs/servers.md is what `topolab docs` prints (`make docs` renews it)."""
-    assert (paths.HOME / "docs/servers.md").read_text() == handbook.servers(catalog)
+def test_the_pages_that_are_made_are_up_to_date(catalog: Catalog) -> None:
+    """docs/servers.md and each role's README are what `make docs` writes."""
+    for path, text in handbook.pages(catalog).items():
+        assert path.exists(), f"{paths.shown(path)}: make docs"
+        assert path.read_text() == text, f"{paths.shown(path)}: make docs"
 
 
 def files() -> list[tuple[Path, str]]:

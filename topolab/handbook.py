@@ -1,9 +1,11 @@
-"""docs/servers.md: what is known of every server, from the same files that the model reads."""
+"""The pages that are made: what is known of every server, from the files that the model reads; and the roles'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+from topolab import paths, rolebook
 from topolab.server import AcceptQueue, Capacity, Caution, Server, Term
 from topolab.settings import Setting
 from topolab.topology import Catalog
@@ -18,8 +20,17 @@ several lines the smallest binds. An accept queue holds min(backlog, somaxconn) 
 """
 
 
+def pages(catalog: Catalog) -> dict[Path, str]:
+    """Every page that is made, by its place."""
+    roles = sorted(path.parent.parent for path in (paths.HOME / "ansible/roles").glob("*/meta/argument_specs.yml"))
+    return {
+        paths.HOME / "docs/servers.md": servers(catalog),
+        **{role / "README.md": rolebook.readme(role) for role in roles},
+    }
+
+
 def servers(catalog: Catalog) -> str:
-    """The page, as Markdown."""
+    """docs/servers.md."""
     users: dict[str, list[str]] = {}
     for name in catalog.names:
         for service in catalog.topology(name).services:

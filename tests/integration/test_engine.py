@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROLE = REPOSITORY / "ansible/roles/container_engine"
 PLAYBOOK = ("-i", "ansible/inventory/local.yml", "ansible/engine.yml")
 
 NO_DOCKER = "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n"
@@ -60,14 +58,6 @@ def test_the_playbook_parses() -> None:
     """The playbook and all that it includes are valid Ansible."""
     done = play("--syntax-check")
     assert done.returncode == 0, done.stdout
-
-
-def test_defaults_equal_their_specification() -> None:
-    """Every variable of the role is specified, and with the default that it has."""
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    assert defaults == {name: option["default"] for name, option in options.items()}
-    assert all(name.startswith("container_engine_") for name in defaults)
 
 
 @pytest.mark.engine

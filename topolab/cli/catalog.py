@@ -6,7 +6,7 @@ import json
 
 import click
 
-from topolab import handbook, packages, show
+from topolab import handbook, packages, paths, show, store
 from topolab.cli.console import out, say
 from topolab.cli.options import Wanted, json_option, plan_options, port_option, run_options
 from topolab.cli.plans import caution, runtime_on_hosts
@@ -81,8 +81,10 @@ def setup() -> None:
 
 @click.command()
 def docs() -> None:
-    """Print docs/servers.md."""
-    click.echo(handbook.servers(Catalog()), nl=False)
+    """Write the pages that are made from what the lab and its roles read: docs/servers.md, and each role's README."""
+    for path, text in handbook.pages(Catalog()).items():
+        store.write_text(path, text)
+        say(f"wrote {paths.shown(path)}")
 
 
 VERBS = (list_, show_, plan_, schema, docs, setup)
