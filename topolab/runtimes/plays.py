@@ -124,7 +124,7 @@ class _Told:
                     self.hosts[host].result = facts[HANDED_BACK]
             case "runner_on_failed" | "runner_item_on_failed" | "runner_on_unreachable":
                 ended = self.hosts.setdefault(host, Ended())
-                text = _clear(result)
+                text = clear(result)
                 if event["event"] != "runner_on_failed" or "results" not in result:  # its items have been told
                     ended.problem = text
             case "playbook_on_stats":
@@ -152,7 +152,7 @@ def _step(data: Mapping[str, Any]) -> str:
 
 # What ssh, sudo and the kernel say, and what it means for who typed the command.
 CLEAR = (
-    (r"Permission denied \(|no such identity|Load key", "ssh lets us not in ({last}). Name its user and key in the "
+    (r"Permission denied \(|no such identity|Load key", "ssh does not let us in ({last}). Name its user and key in the "
      "inventory: ansible_user, ansible_ssh_private_key_file."),
     (r"[Hh]ost key verification failed|REMOTE HOST IDENTIFICATION", "ssh does not trust its host key. Look at it with "
      "`ssh` once, and accept it if it is the right one."),
@@ -167,12 +167,12 @@ CLEAR = (
 )  # fmt: skip
 
 
-def _clear(result: Mapping[str, Any]) -> str:
+def clear(result: Mapping[str, Any]) -> str:
     """A failed task's own words as one clear line."""
     parts = [str(result.get(key) or "") for key in ("msg", "module_stderr", "stderr")]
     said = "\n".join(dict.fromkeys(part.strip() for part in parts if part.strip()))
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    last = re.sub(r"^(ssh: |sudo: )", "", lines[-1].rstrip(".")) if lines else ""
+    last = re.sub(r"^(.*(ssh|sudo): )", "", lines[-1].rstrip(".")) if lines else ""
     for pattern, text in CLEAR:
         if re.search(pattern, said):
             return text.format(last=last)
