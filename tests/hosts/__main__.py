@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,13 +26,18 @@ def main() -> None:
     down.add_argument("names", nargs="+", metavar="NAME")
     commands.add_parser("sweep", help="remove what killed test runs left")
     chosen = parser.parse_args()
-    if chosen.command == "up":
-        with ThreadPoolExecutor() as pool:
-            hosts = list(pool.map(lambda name: start(name, chosen.kind, kept=True), chosen.names))
-        print(inventory(STATE / f"{hosts[0].name}.yml", hosts))
-        return
-    for name in sweep(*(chosen.names if chosen.command == "down" else ())):
-        print(f"removed {name}", file=sys.stderr)
+    try:
+        if chosen.command == "up":
+            with ThreadPoolExecutor() as pool:
+                hosts = list(pool.map(lambda name: start(name, chosen.kind, kept=True), chosen.names))
+            print(inventory(STATE / f"{hosts[0].name}.yml", hosts))
+            return
+        for name in sweep(*(chosen.names if chosen.command == "down" else ())):
+            (STATE / f"{name}.yml").unlink(missing_ok=True)
+            (STATE / f"known_hosts-{name}").unlink(missing_ok=True)
+            print(f"removed {name}", file=sys.stderr)
+    except (RuntimeError, TimeoutError, subprocess.SubprocessError) as error:
+        sys.exit(f"tests.hosts: {error}")
 
 
 if __name__ == "__main__":

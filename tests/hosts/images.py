@@ -12,6 +12,7 @@ from typing import Literal
 from topolab.runtimes import engine
 
 HERE = Path(__file__).parent
+LABEL = "topolab.test-host"  # of all that belongs to test hosts
 BUILD_S = 600
 
 Kind = Literal["bookworm", "trixie", "plain"]
@@ -66,6 +67,6 @@ def image(kind: Kind, locks: Path) -> str:
         if not exists(tag):
             docker(
                 "build", "--quiet", "--target", recipe.target, "--build-arg", f"BASE={base}", "--tag", tag,
-                "--label", "topolab.test-host=1", str(HERE), timeout_s=BUILD_S,
+                "--label", f"{LABEL}=1", str(HERE), timeout_s=BUILD_S,
             )  # fmt: skip
         return tag
