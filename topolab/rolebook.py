@@ -38,7 +38,8 @@ def _options(options: Mapping[str, Any]) -> Iterator[str]:
         keys = option.get("options") or {}
         if keys:
             text += " Keys: " + "; ".join(f"`{key}`: {_line(str(keys[key]['description']))}" for key in keys)
-        yield f"| {' | '.join(_line(cell).replace('|', chr(92) + '|') for cell in (f'`{name}`', kind, default, text))} |"
+        cells = [_line(cell).replace("|", "\\|") for cell in (f"`{name}`", kind, default, text)]
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 

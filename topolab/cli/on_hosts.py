@@ -25,6 +25,7 @@ from topolab.topology import Catalog
 T = TypeVar("T")
 
 FOLLOW_S = 2.0  # how often a followed log is asked for more
+FRESH = ("a login of nobody", "a fresh service")  # who shows what a host gives to whoever comes
 RAISES = ("nofile", "nproc")  # what people and services of a host may have, beside its sysctls
 
 
@@ -141,9 +142,22 @@ def _report(ended: Mapping[str, Ended], *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(results, indent=1))
     for name, result in {} if as_json else results.items():
-        for line in result["changed"] or ["nothing to change"]:
-            out.print(f"{name}: {line}", markup=False)
+        for line in [*(result["changed"] or ["nothing to change"]), *result.get("notes", ())]:
+            out.print(f"{name}: {line}", markup=False, soft_wrap=True)
+        out.print(f"{name}: read back: {', '.join(_read_back(result))}", markup=False, soft_wrap=True)
     return _problems(ended)
+
+
+def _read_back(result: Mapping[str, Any]) -> list[str]:
+    """What a tuned host has now: its kernel's values, and the soft limits of a fresh login and a fresh service."""
+    values = [f"{key} {value}" for key, value in result["values"].items()]
+    given = [
+        f"{limit} {soft} in {who}"
+        for who, limits in result.get("given", {}).items()
+        for limit, (soft, _hard) in limits.items()
+        if who in FRESH
+    ]
+    return values + given
 
 
 def build_here(wanted: Wanted, plans: Sequence[Plan]) -> None:

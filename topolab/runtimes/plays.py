@@ -117,7 +117,8 @@ class _Told:
         match event["event"]:
             case "runner_on_start":
                 self.hosts.setdefault(host, Ended())
-                self.on_step(host, _step(data))
+                if step := _step(data):
+                    self.on_step(host, step)
             case "runner_on_ok":
                 facts = result.get("ansible_facts")
                 if isinstance(facts, dict) and HANDED_BACK in facts:
@@ -147,7 +148,9 @@ class _Told:
 def _step(data: Mapping[str, Any]) -> str:
     role = str(data.get("role") or "").replace("_", " ")
     task = str(data.get("task") or "").removeprefix(f"{data.get('role')} : ")
-    return f"{role}: {task}" if role else task
+    if role:
+        return f"{role}: {task}"
+    return "connecting" if data.get("task_action") in ("gather_facts", "setup", "ansible.builtin.setup") else ""
 
 
 # What ssh, sudo and the kernel say, and what it means for who typed the command.
