@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.topolab_originals import SYSCTL_DROP_IN, overruled, spaced
 from ansible.module_utils.topolab_rlimits import RESOURCES, limits_of, may_raise, reachable, text
 
 DOCUMENTATION = r"""
@@ -31,7 +32,7 @@ options:
     elements: int
     default: []
   limits:
-    description: Limits that are going to be asked for, as C(name), C(value) and C(sysctl).
+    description: Limits that are going to be asked for, as C(name), C(value), C(sysctl) and C(demanded).
     type: list
     elements: dict
     default: []
@@ -250,7 +251,8 @@ def state(
     limits = list(limits)
     release = os_release()
     records = stacks()
-    names = [*SYSCTLS, *(str(limit["sysctl"]) for limit in limits if limit.get("sysctl"))]
+    sysctls = [limit for limit in limits if limit.get("sysctl")]
+    values = {str(limit["sysctl"]): spaced(limit.get("value")) for limit in sysctls if limit.get("demanded")}
     asked = {
         name: [int(limit["value"]) for limit in limits if limit.get("name") == name and str(limit["value"]).isdecimal()]
         for name in RESOURCES
@@ -271,7 +273,11 @@ def state(
         "root": os.geteuid() == 0,
         "systemd": Path("/run/systemd/system").is_dir(),  # what sd_booted(3) looks at
         "cgroup": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
-        "sysctls": {name: tried(sysctl, name) for name in dict.fromkeys(names)},
+        "sysctls": {
+            name: tried(sysctl, name)
+            for name in dict.fromkeys([*SYSCTLS, *(str(limit["sysctl"]) for limit in sysctls)])
+        },
+        "sysctls_overruled": tried(overruled, values, Path(SYSCTL_DROP_IN)) or [],
         "sysctls_read_only": read_only(Path("/proc/sys/net")),
         "disk_free_mb": {str(directory): free_mb(directory) for directory in disks},
         "programs": {name: program(name) for name in programs},

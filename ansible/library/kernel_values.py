@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.topolab_originals import RECORD, Originals, Refused, overruled, spaced
+from ansible.module_utils.topolab_originals import RECORD, SYSCTL_DROP_IN, Originals, Refused, overruled, spaced
 
 DOCUMENTATION = r"""
 module: kernel_values
@@ -65,7 +65,6 @@ notes:
   type: list
 """
 
-PATH = "/etc/sysctl.d/60-topolab.conf"
 HEADER = "# Written by topolab (kernel_network): its next run undoes edits, untune.yml removes this file.\n"
 
 
@@ -82,7 +81,7 @@ def main() -> None:
         argument_spec={
             "values": {"type": "list", "elements": "dict", "required": True},
             "exclusive": {"type": "bool", "default": True},
-            "path": {"type": "path", "default": PATH},
+            "path": {"type": "path", "default": SYSCTL_DROP_IN},
             "record": {"type": "path", "default": RECORD},
         },
         supports_check_mode=True,
@@ -123,7 +122,7 @@ def apply(record: Originals, asked: list[dict[str, Any]], path: Path, exclusive:
         raise Refused("; ".join(refused))
     live = {name: record.live(name) for name in wanted}
     return {
-        "values": live,
+        "values": {name: record.number(name) for name in wanted},
         "wrong": [
             f"{name} is {live[name]} where {spaced(value['value'])} was asked"
             for name, value in wanted.items()

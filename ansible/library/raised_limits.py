@@ -12,7 +12,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.topolab_engine import DAEMON, flag, outdated, restart, running, said
-from ansible.module_utils.topolab_originals import RECORD, Originals, Refused
+from ansible.module_utils.topolab_originals import RECORD, Originals, Refused, edited
 from ansible.module_utils.topolab_rlimits import RESOURCES, limits_of, parse_limits, reachable, text
 
 DOCUMENTATION = r"""
@@ -62,6 +62,10 @@ given:
   description: Soft and hard limit that each place gives, null for unlimited.
   returned: always
   type: dict
+files:
+  description: Those of the changes that are files.
+  returned: always
+  type: list
 short:
   description: Places that give less than that, in words.
   returned: always
@@ -83,6 +87,8 @@ engine:
 LOGIN = Path("/etc/security/limits.d/60-topolab.conf")
 SERVICE = Path("/etc/systemd/system.conf.d/60-topolab.conf")
 HEADER = "# Written by topolab (host_limits): its next run undoes edits, untune.yml removes this file.\n"
+
+FLAG = "--default-ulimit"  # dockerd refuses to start where daemon.json says it as well
 
 Limits = dict[str, "list[int | None]"]  # soft and hard by name; None is unlimited
 
@@ -122,9 +128,9 @@ def service() -> Limits:
 
 
 def containers() -> Limits:
-    """What the engine gives a container that asks for nothing; empty without an engine."""
+    """What the engine gives a container that asks for nothing; empty where there is no engine, or its flags say it."""
     engine = running("dockerd")
-    if not engine:
+    if not engine or flag(FLAG):
         return {}
     found: Limits = limits_of([*running("containerd"), *engine][0])
     try:
@@ -237,18 +243,20 @@ def apply(record: Originals, asked: Mapping[str, int], *, exclusive: bool, engin
     base = {place: {**limits, **record.data["given"].get(place, {})} for place, limits in before.items()}
     files = {LOGIN: of_logins(wanted, base), SERVICE: of_services(wanted, base)}
     keys = of_containers(wanted, base) if engine else {}
-    if keys and (flagged := flag("--default-ulimit")):
-        record.notes.append(f"dockerd is started with {flagged}, beside which daemon.json may not say the same: left")
-        keys = {}
-    if any(files.values()) or keys:
-        record.data["given"], record.data["asked"] = base, wanted
-    else:
-        record.data["given"], record.data["asked"] = {}, {}
+    if engine and flag(FLAG):
+        record.notes.append(
+            f"dockerd is started with {flag(FLAG)}, beside which daemon.json may not say it: left as it is"
+        )
+    edited(DAEMON.read_bytes() if keys and DAEMON.exists() else None, keys, DAEMON)  # refuses a damaged one by now
+    raised = {place: {name: base[place][name] for name in needed(place, wanted, base)} for place in base}
+    record.data["given"] = {place: limits for place, limits in raised.items() if limits}
+    record.data["asked"] = wanted if any(files.values()) or keys else {}
     for path, content in files.items():
         record.write(path, content)
     if engine:
         record.merge(DAEMON, keys)
     record.save()
+    drift = list(record.changed)
     reload_services(record, needed("services", wanted, base) or base.get("services", {}), before)
     after = given() if record.changed and not record.check else before
     if not after.get("a login of nobody") and before.get("a login of nobody") and files[LOGIN]:
@@ -263,6 +271,7 @@ def apply(record: Originals, asked: Mapping[str, int], *, exclusive: bool, engin
     ]
     return {
         "wanted": wanted,
+        "files": drift,
         "given": after,
         "short": short(wanted, {place: limits for place, limits in after.items() if place != "containers"}),
         "engine": restart(bool(keys) and outdated()),

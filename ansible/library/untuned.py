@@ -95,7 +95,7 @@ def give_back(record: Originals, only: list[Path]) -> dict[str, Any]:
     record.save()
     return {
         "tuned": tuned,
-        "values": {name: record.live(name) for name in names},
+        "values": {name: record.number(name) for name in names},
         "engine": restart(DAEMON in touched and not record.check and bool(running("dockerd"))),
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RECORD = "/var/lib/topolab/originals.json"
+SYSCTL_DROP_IN = "/etc/sysctl.d/60-topolab.conf"
 
 SYSCTL_ROOTS = (Path("/etc"), Path("/run"), Path("/usr/local/lib"), Path("/usr/lib"))  # the first hides the others
 
@@ -115,6 +116,11 @@ class Originals:
             return spaced(self._sysctl(name).read_text())
         except OSError:
             return None
+
+    def number(self, name: str) -> int | str | None:
+        """The live value as it is shown: a number where it is one."""
+        value = self.live(name)
+        return int(value) if value and value.lstrip("-").isdecimal() else value
 
     def note_sysctls(self, values: Iterable[Mapping[str, Any]]) -> None:
         """Before they are set: what they were, what they are going to be, and why."""
@@ -271,7 +277,7 @@ def overruled(values: Mapping[str, str], own: Path, roots: Sequence[Path] = SYSC
             if equals and not line.lstrip().startswith(("#", ";")) and name in values:
                 found.pop(name, None)
                 if spaced(value) != values[name]:
-                    found[name] = f"{path} line {number} sets {name} to {spaced(value)}"
+                    found[name] = f"{path.resolve()} line {number} sets {name} to {spaced(value)}"
     return list(found.values())
 
 
