@@ -7,9 +7,11 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -203,32 +205,31 @@ def holder(port: int, records: Iterable[Mapping[str, Any]], stack: str, proc: Pa
     return f"{name} (pid {pid})"
 
 
-def engine() -> Callable[[], dict[str, str | None]]:
-    """Starts asking the engine, Compose and buildx; call the result for the answers."""
+def engine() -> Callable[[], dict[str, Any]]:
+    """Starts asking the engine, Compose and buildx; call the result for the answers.
+
+    `hangs`: one of them said nothing within ENGINE_S.
+    """
     questions = {
         "version": ["version", "--format", "{{.Server.Version}}"],
         "compose": ["compose", "version", "--short"],
         "buildx": ["buildx", "version"],
     }
     docker = shutil.which("docker", path=f"{os.environ.get('PATH', '')}:{PATH}")
-    asked = {}
-    for part, words in questions.items() if docker else ():
-        asked[part] = subprocess.Popen(
-            [str(docker), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    deadline = time.monotonic() + ENGINE_S
+    asked = {part: _started([docker, *words]) for part, words in (questions.items() if docker else ())}
 
-    def answers() -> dict[str, str | None]:
-        found: dict[str, str | None] = dict.fromkeys(questions)
+    def answers() -> dict[str, Any]:
+        found: dict[str, Any] = {**dict.fromkeys(questions), "hangs": False}
         for part, process in asked.items():
+            if process is None:
+                continue
             try:
-                said, _ = process.communicate(timeout=ENGINE_S)
+                said, _ = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with what it started, which would keep the pipe open
                 process.communicate()
+                found["hangs"] = True
                 continue
             words = said.split()
             if process.returncode == 0 and words:
@@ -237,6 +238,20 @@ def engine() -> Callable[[], dict[str, str | None]]:
         return found
 
     return answers
+
+
+def _started(words: list[str]) -> subprocess.Popen[str] | None:
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+    except OSError:  # it is no program for this machine
+        return None
 
 
 def state(
@@ -258,6 +273,7 @@ def state(
         for name in RESOURCES
     }
     bounds = {name: tried(reachable, name, values) for name, values in asked.items()}
+    engine_answers = answers()
     return {
         "os": release.get("PRETTY_NAME", platform.system()),
         "os_id": release.get("ID", ""),
@@ -286,7 +302,8 @@ def state(
         "reachable_by": {name: bound[1] if bound else None for name, bound in bounds.items()},
         "ports": {str(port): tried(holder, port, records, stack) for port in ports},
         "stacks": records,
-        "engine": answers(),
+        "engine": {part: version for part, version in engine_answers.items() if part != "hangs"},
+        "engine_hangs": engine_answers["hangs"],
     }
 
 
