@@ -185,8 +185,9 @@ def compose_lines(record: dict[str, Any], number: int, since: str, ask: Ask) -> 
 def unit_lines(record: dict[str, Any], number: int, since: str, ask: Ask) -> list[dict[str, str]]:
     """The units' output, and what systemd says of them."""
     names = {f"topolab-{record['name']}-{service}.service": service for service in record["services"]}
-    words = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--lines={number}"]
+    words = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--lines={4 * number}"]
     words += [f"--unit={name}" for name in names]
+    since = since or record["started"]  # the journal still has what an earlier stack of this name said
     if since:
         words.append(f"--since={since.replace('T', ' ').replace('Z', ' UTC')}")
     found = []
@@ -196,10 +197,14 @@ def unit_lines(record: dict[str, Any], number: int, since: str, ask: Ask) -> lis
         text = entry.get("MESSAGE") or ""
         if isinstance(text, list):  # bytes that are no UTF-8
             text = bytes(text).decode(errors="replace")
-        service = names.get(entry.get("_SYSTEMD_UNIT", "")) or names.get(entry.get("UNIT", ""), "systemd")
+        service = names.get(entry.get("_SYSTEMD_UNIT", ""))
+        if service is None and "Main process exited" in text:
+            service = names.get(entry.get("UNIT", ""))
+        if service is None:  # systemd's own commentary
+            continue
         at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{micros:06}Z"
         found.append({"at": at, "service": service, "text": text.rstrip()})
-    return found
+    return found[-number:]
 
 
 def stacks(
