@@ -11,9 +11,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.topolab_engine import DAEMON, flag, outdated, restart, running, said
+from ansible.module_utils.topolab_engine import DAEMON, flag, outdated, restart, said
 from ansible.module_utils.topolab_originals import RECORD, Originals, Refused, edited
-from ansible.module_utils.topolab_rlimits import RESOURCES, limits_of, parse_limits, reachable, text
+from ansible.module_utils.topolab_rlimits import RESOURCES, limits_of, parse_limits, reachable, running, text
 
 DOCUMENTATION = r"""
 module: raised_limits
@@ -240,7 +240,11 @@ def apply(record: Originals, asked: Mapping[str, int], *, exclusive: bool, engin
     }
     refuse(wanted)
     before = given()
-    base = {place: {**limits, **record.data["given"].get(place, {})} for place, limits in before.items()}
+    # What was there before; of an engine that is stopped just now as well.
+    noted: dict[str, Limits] = record.data["given"]
+    base = {place: {**before.get(place, {}), **noted.get(place, {})} for place in {**before, **noted}}
+    if not engine and "containers" not in noted:
+        base.pop("containers", None)
     files = {LOGIN: of_logins(wanted, base), SERVICE: of_services(wanted, base)}
     keys = of_containers(wanted, base) if engine else {}
     if engine and flag(FLAG):
@@ -250,7 +254,7 @@ def apply(record: Originals, asked: Mapping[str, int], *, exclusive: bool, engin
     edited(DAEMON.read_bytes() if keys and DAEMON.exists() else None, keys, DAEMON)  # refuses a damaged one by now
     raised = {place: {name: base[place][name] for name in needed(place, wanted, base)} for place in base}
     record.data["given"] = {place: limits for place, limits in raised.items() if limits}
-    record.data["asked"] = wanted if any(files.values()) or keys else {}
+    record.data["asked"] = wanted if record.data["given"] else {}
     for path, content in files.items():
         record.write(path, content)
     if engine:
@@ -263,11 +267,10 @@ def apply(record: Originals, asked: Mapping[str, int], *, exclusive: bool, engin
         record.write(LOGIN, None)
         record.save()
         raise Refused(f"with {LOGIN} a login of nobody was refused: that file is taken back, see `journalctl -t su`")
-    unchanged = [name for name, value in wanted.items() if not short({name: value}, base)]
     record.notes += [
-        f"{name}={wanted[name]} changes nothing: logins{', services' if 'services' in base else ''}"
-        f"{' and containers' if 'containers' in base else ''} get as much or more already"
-        for name in unchanged
+        f"{name}={value} changes nothing: everybody gets as much or more already"
+        for name, value in wanted.items()
+        if not short({name: value}, base)
     ]
     return {
         "wanted": wanted,

@@ -8,8 +8,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.topolab_engine import DAEMON, restart, running, said
+from ansible.module_utils.topolab_engine import DAEMON, restart, said
 from ansible.module_utils.topolab_originals import RECORD, Originals, Refused
+from ansible.module_utils.topolab_rlimits import running
 
 DOCUMENTATION = r"""
 module: untuned

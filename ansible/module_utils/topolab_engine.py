@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.topolab_rlimits import processes, text
+from ansible.module_utils.topolab_rlimits import running, text
 
 DAEMON = Path("/etc/docker/daemon.json")
 PID = Path("/run/docker.pid")
@@ -20,11 +19,6 @@ def said(words: list[str]) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout
-
-
-def running(name: str) -> list[int]:
-    """The pids of dockerd or containerd; one inside a container here is somebody else's."""
-    return [pid for pid in processes(name) if _pids_of(pid) == _pids_of("self")]
 
 
 def flag(option: str) -> str:
@@ -51,10 +45,3 @@ def restart(needed: bool) -> dict[str, Any]:
         "containers": len(said(["docker", "ps", "--quiet"]).split()),
         "live_restore": said(["docker", "info", "--format", "{{.LiveRestoreEnabled}}"]).strip() == "true",
     }
-
-
-def _pids_of(pid: int | str) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115  (it leads to no path)
-    except OSError:
-        return ""

@@ -76,6 +76,11 @@ def processes(*names: str, proc: Path = Path("/proc")) -> list[int]:
     return [pid for pid in pids if (text(proc / str(pid) / "comm") or "").strip() in short]
 
 
+def running(*names: str) -> list[int]:
+    """Those of this host; what runs inside a container here is somebody else's."""
+    return [pid for pid in processes(*names) if _pids_of(pid) == _pids_of("self")]
+
+
 def most(name: str, pid: int | str, proc: Path = Path("/proc")) -> int:
     """The most that a process can give itself or what it starts."""
     bound = ceiling(name, proc)
@@ -85,21 +90,30 @@ def most(name: str, pid: int | str, proc: Path = Path("/proc")) -> int:
     return bound if hard is None else min(hard, bound)
 
 
-def reachable(name: str, asked: Iterable[int] = (), proc: Path = Path("/proc")) -> tuple[int, str]:
+def reachable(name: str, asked: Iterable[int] = ()) -> tuple[int, str]:
     """The most that a service of this host can have, and what bounds it: root, PID 1 and the engine all must give it.
 
     A user other than root says nothing about services, unless there is nobody else to ask.
     """
-    givers: dict[int | str, str] = dict.fromkeys(processes("dockerd", proc=proc), "dockerd")
+    # A container's limits are set by what containerd starts.
+    givers: dict[int | str, str] = {pid: engine for engine in ("dockerd", "containerd") for pid in running(engine)}
     if Path("/run/systemd/system").is_dir():
         givers[1] = "systemd"
     if os.geteuid() == 0 or not givers:
         givers["self"] = "root" if os.geteuid() == 0 else "this user"
-    bounds = {giver: most(name, giver, proc) for giver in givers}
+    bounds = {giver: most(name, giver) for giver in givers}
     for value in asked:
         if value <= bounds.get("self", 0) and not granted(name, value):  # something other than capabilities forbids it
             bounds["self"] = limits_of("self").get(name, [None, None])[1] or value - 1
     least = min(bounds, key=lambda giver: bounds[giver])
-    if bounds[least] == ceiling(name, proc):
+    if bounds[least] == ceiling(name):
         return bounds[least], "the kernel's fs.nr_open" if name == "nofile" else "the kernel's own bound"
     return bounds[least], f"the hard limit of {givers[least]}, which may not raise it"
+
+
+def _pids_of(pid: int | str) -> str:
+    """The pid namespace of a process."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115  (it leads to no path)
+    except OSError:
+        return ""
