@@ -49,7 +49,7 @@ RETURN = r"""
 stacks:
   description:
     - Each record (C(stack), C(topology), C(runtime), C(port), C(started), ...) with C(services), "running" or how it
-      ended by name; with C(expired), whether a temporary one has outlived its measurement; and with C(lines), each of
+      ended by name; with C(expired), whether a temporary one has ended by itself; and with C(lines), each of
       which has C(at), C(service) and C(text).
   returned: always
   type: list
@@ -113,13 +113,14 @@ def project(name: str) -> str:
     return f"topolab-{name.replace('.', '-').lower()}"
 
 
-def expired(record: dict[str, Any], now_s: float) -> bool:
-    """Whether the time of a temporary stack is over: it has ended by itself, and nobody has removed it."""
+def expired(record: dict[str, Any], how: dict[str, str], now_s: float) -> bool:
+    """Whether a temporary stack has ended by itself, because nobody took it down in time."""
     try:
         started_s = calendar.timegm(time.strptime(record["started"], "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
         return False
-    return bool(record["temporary"]) and now_s > started_s + int(record["lifetime_s"])
+    over = now_s > started_s + int(record["lifetime_s"])
+    return bool(record["temporary"]) and over and "running" not in how.values()
 
 
 def containers(ask: Ask) -> dict[str, dict[str, str]]:
@@ -223,7 +224,7 @@ def stacks(
             read = unit_lines
         record.update(
             services=how,
-            expired=expired(record, time.time()),
+            expired=expired(record, how, time.time()),
             lines=read(record, lines, since, ask) if lines else [],
         )
     return found
