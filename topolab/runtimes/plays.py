@@ -107,6 +107,9 @@ class _Told:
     hosts: dict[str, Ended] = field(default_factory=dict)
     stats: dict[str, dict[str, int]] | None = None
     lines: list[str] = field(default_factory=list)
+    entered: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # roles that a host does not skip, from their first task on
 
     def event(self, event: dict[str, Any]) -> bool:
         """One event; False: it needs no file."""
@@ -117,9 +120,12 @@ class _Told:
         match event["event"]:
             case "runner_on_start":
                 self.hosts.setdefault(host, Ended())
-                if step := _step(data):
-                    self.on_step(host, step)
+                if not data.get("role") or (host, data["role"]) in self.entered:
+                    self._tell(host, data)
             case "runner_on_ok":
+                if data.get("role") and (host, data["role"]) not in self.entered:
+                    self.entered.add((host, data["role"]))
+                    self._tell(host, data)
                 facts = result.get("ansible_facts")
                 if isinstance(facts, dict) and HANDED_BACK in facts:
                     self.hosts[host].result = facts[HANDED_BACK]
@@ -132,6 +138,10 @@ class _Told:
                 self.stats = {key: value for key, value in data.items() if isinstance(value, dict)}
         return False
 
+    def _tell(self, host: str, data: Mapping[str, Any]) -> None:
+        if step := _step(data):
+            self.on_step(host, step)
+
     def ended(self) -> dict[str, Ended]:
         """By host. A failure that a playbook has dealt with itself is none."""
         assert self.stats is not None
@@ -141,7 +151,7 @@ class _Told:
                 ended.result = None
                 ended.problem = ended.problem or "failed, and did not say why"
             else:
-                ended.problem = None
+                ended.problem = None if ended.result is not None else "was left half-way: the others' failure ended it"
         return dict(sorted(self.hosts.items()))
 
 
@@ -159,7 +169,8 @@ CLEAR = (
      "inventory: ansible_user, ansible_ssh_private_key_file."),
     (r"[Hh]ost key verification failed|REMOTE HOST IDENTIFICATION", "ssh does not trust its host key. Look at it with "
      "`ssh` once, and accept it if it is the right one."),
-    (r"Failed to connect to the host|Connection timed out|unreachable", "can't be reached: {last}."),
+    (r"Failed to connect to the host|could not be sent to remote host|Connection timed out|unreachable",
+     "can't be reached: {last}."),
     (r"[Mm]issing sudo password|password is required|a terminal is required", "sudo asks for a password. Put "
      "ansible_become_password into the inventory (ansible-vault), or name a file in ANSIBLE_BECOME_PASSWORD_FILE."),
     (r"not in the sudoers file|not allowed to (execute|run sudo)|sudo: not found|sudo.*command not found", "its user "
