@@ -60,13 +60,13 @@ ASK_S = 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/root"}
 
-Ask = Callable[[Sequence[str]], str]
+Ask = Callable[[Sequence[str]], "str | None"]
 
 
-def asked(words: Sequence[str]) -> str:
-    """What a command says; nothing where it can't."""
+def asked(words: Sequence[str]) -> str | None:
+    """What a command says; None where it can't be run, or fails."""
     if not shutil.which(words[0], path=PATH):
-        return ""
+        return None
     try:
         result = subprocess.run(
             words,
@@ -78,8 +78,8 @@ def asked(words: Sequence[str]) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return ""
-    return result.stdout.decode(errors="replace")
+        return None
+    return None if result.returncode else result.stdout.decode(errors="replace")
 
 
 def records(names: Iterable[str], directory: Path = STACKS) -> list[dict[str, Any]]:
@@ -123,8 +123,8 @@ def expired(record: dict[str, Any], how: dict[str, str], now_s: float) -> bool:
     return bool(record["temporary"]) and over and "running" not in how.values()
 
 
-def containers(ask: Ask) -> dict[str, dict[str, str]]:
-    """How each service is, by project."""
+def containers(ask: Ask) -> dict[str, dict[str, str]] | None:
+    """How each service is, by project; None where the engine does not answer."""
     template = "\t".join(
         [
             '{{.Label "com.docker.compose.project"}}',
@@ -134,6 +134,8 @@ def containers(ask: Ask) -> dict[str, dict[str, str]]:
         ]
     )
     said = ask(["docker", "ps", "--all", "--filter", "label=com.docker.compose.oneoff=False", "--format", template])
+    if said is None:
+        return None
     found: dict[str, dict[str, str]] = {}
     for line in said.splitlines():
         name, service, how, status = (line.split("\t") + [""] * 4)[:4]
@@ -148,7 +150,7 @@ def units(name: str, services: Iterable[str], ask: Ask) -> dict[str, str]:
     if not names:
         return {}
     keys = ("Id", "ActiveState", "SubState", "Result", "ExecMainCode", "ExecMainStatus")
-    said = ask(["systemctl", "show", f"--property={','.join(keys)}", *names])
+    said = ask(["systemctl", "show", f"--property={','.join(keys)}", *names]) or ""
     found = {}
     for block in said.strip().split("\n\n"):
         shown = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -176,7 +178,8 @@ def compose_lines(record: dict[str, Any], number: int, since: str, ask: Ask) -> 
     words = ["docker", "compose", "--ansi", "never", "--project-name", project(record["name"])]
     words += ["logs", "--no-color", "--timestamps", "--tail", str(number)]
     found = []
-    for line in ask([*words, *(["--since", since] if since else [])]).replace("\x1b[2K", "").splitlines():
+    said = ask([*words, *(["--since", since] if since else [])]) or ""
+    for line in said.replace("\x1b[2K", "").splitlines():
         parts = re.match(r"(\S+?)(?:-1)? +\| (\S+Z) ?(.*)", line)
         if parts and not parts[1].startswith(("pod", "instrument")):
             found.append({"at": parts[2], "service": parts[1], "text": parts[3].rstrip()})
@@ -192,7 +195,7 @@ def unit_lines(record: dict[str, Any], number: int, since: str, ask: Ask) -> lis
     if since:
         words.append(f"--since={since.replace('T', ' ').replace('Z', ' UTC')}")
     found = []
-    for line in ask(words).splitlines() if names else ():
+    for line in (ask(words) or "").splitlines() if names else ():
         entry = json.loads(line)
         seconds, micros = divmod(int(entry["__REALTIME_TIMESTAMP"]), 1_000_000)
         text = entry.get("MESSAGE") or ""
@@ -216,8 +219,9 @@ def stacks(
     by_project = containers(ask) if any(record["runtime"] == "compose" for record in found) else {}
     for record in found:
         if record["runtime"] == "compose":
-            there = by_project.get(project(record["name"]), {})
-            how = {name: there.get(name, "gone") for name in record["services"] or set(there) - {"pod"}}
+            there = (by_project or {}).get(project(record["name"]), {})
+            lost = "unknown (the engine does not answer)" if by_project is None else "gone"
+            how = {name: there.get(name, lost) for name in record["services"] or sorted(set(there) - {"pod"})}
             read = compose_lines
         else:
             how = units(record["name"], record["services"], ask)
