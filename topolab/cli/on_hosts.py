@@ -15,6 +15,7 @@ from topolab.cli.console import COULD_NOT, DONE, err, out, say
 from topolab.cli.options import Wanted, json_option, limit_options, required_hosts
 from topolab.cli.plans import caution, runtime_on_hosts
 from topolab.experiments import on_hosts
+from topolab.limits import LIMITS
 from topolab.plan import Plan
 from topolab.results import NotRun, Run
 from topolab.runtimes import engine, hosts, images
@@ -40,6 +41,7 @@ def up(inventory: Inventory, wanted: Wanted, topology: str, port: int) -> int:
         if end.problem is None:
             was = "is up" if end.changed else "was up already, with nothing to change,"
             out.print(f"{name}: {topology} {was} at 127.0.0.1:{port} there ({runtime})", markup=False)
+            out.print(f"{name}: read back: {', '.join(_applied(end.result or {}))}", markup=False, soft_wrap=True)
     if any(end.problem is None for end in ended.values()):
         say(f"Reach it through ssh: ssh -L {port}:127.0.0.1:{port} HOST, then http://127.0.0.1:{port}/")
     return _problems(ended)
@@ -158,6 +160,14 @@ def _read_back(result: Mapping[str, Any]) -> list[str]:
         if who in FRESH
     ]
     return values + given
+
+
+def _applied(result: Mapping[str, Any]) -> list[str]:
+    """What the kernel made of a stack's limits and of its listeners' backlogs."""
+    read = result["readback"]
+    limits = {name: read["applied"].get(f"{name}_min", read["applied"].get(name)) for name in LIMITS}
+    queues = [f"{queue['service']} listens with a queue of {queue['send_q']}" for queue in read["listeners"]]
+    return [f"{name} {value}" for name, value in limits.items() if value is not None] + queues
 
 
 def build_here(wanted: Wanted, plans: Sequence[Plan]) -> None:
