@@ -6,6 +6,7 @@ one        one `capacity` of 1,000 requests, up and down included (median of 5)
 held       10,000 requests held in gunicorn-gevent with two workers, placed exactly; and the instrument's memory
 all        every topology in both runtimes, images and virtualenvs being there
 build      every image from nothing: it removes them and the build cache first
+hosts      a bare host (Debian 12) to a healthy stack: one, again, with the engine there, four side by side
 up         `topolab up` to healthy against the same stack's bare `docker compose up --wait` (medians of 5, interleaved)
 """
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.hosts import inventory, running
 from topolab import host, paths
 from topolab.plan import resolve
 from topolab.runtimes import engine, images
@@ -145,8 +147,28 @@ def build() -> Iterator[Figure]:
     )
 
 
+def on_hosts() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        names = ("one", "a", "b", "c", "d")
+        with running(dict.fromkeys(names, "bookworm"), Path(folder)) as hosts:
+            one = inventory(Path(folder, "one.yml"), [hosts["one"]])
+            four = inventory(Path(folder, "four.yml"), [hosts[name] for name in names[1:]])
+            up = (TOPOLAB, "up", "gunicorn-sync", "--limits", "tuned", "--hosts")
+            alone, _ = timed(*up, one)
+            yield Figure("a bare host to a healthy stack, engine installed", alone, 60, "s")
+            again, out = timed(*up, one)
+            yield Figure("the same again", again, 12, "s", "changed=0" if "nothing to change" in out else "CHANGED")
+            timed(TOPOLAB, "down", "--hosts", one)
+            hosts["one"].run("docker image prune --all --force; rm -rf /opt/topolab")
+            seconds, _ = timed(*up, one)
+            yield Figure("a host with an engine to a healthy stack", seconds, 25, "s", "no image, no release there")
+            seconds, _ = timed(*up, four)
+            yield Figure("four bare hosts / one", seconds / alone, 2, "x", f"{seconds:.1f} s against {alone:.1f} s")
+
+
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "fresh": fresh, "again": again, "one": one, "held": held, "up": up, "all": all_topologies, "build": build,
+    "hosts": on_hosts,
 }  # fmt: skip
 
 
