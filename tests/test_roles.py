@@ -11,7 +11,7 @@ import yaml
 from topolab import paths
 
 ROLES = sorted((paths.HOME / "ansible/roles").glob("*"))
-PLAYBOOKS = sorted((paths.HOME / "ansible").glob("*.yml"))
+PLAYBOOKS = [*(paths.HOME / "ansible").glob("*.yml"), *(paths.HOME / "ansible/tasks").glob("*.yml")]
 
 
 def read(path: Path) -> Any:
