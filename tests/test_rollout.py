@@ -110,4 +110,5 @@ def test_an_inventory_that_is_not_there_is_named() -> None:
         LabError, match=r"nowhere\.yml: there is no such inventory\. Copy ansible/inventory/example\.yml"
     ):
         Inventory("nowhere.yml")
-    assert Inventory("web1,").words == ["--hosts", "web1,"]
+    local = str(paths.HOME / "ansible/inventory/local.yml")
+    assert Inventory(local, "web*").words == ["--hosts", local, "--only", "web*"]

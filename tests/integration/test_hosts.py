@@ -392,7 +392,28 @@ def test_an_interrupted_measurement_leaves_nothing_on_the_hosts(farm: Farm, uppe
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "interrupted" in err
+    assert "Traceback" not in err
     assert len(farm.run("status", "--json", only="web1").json["web1"]) == 1
+
+
+def test_an_interrupted_up_says_what_it_leaves_and_can_be_completed(farm: Farm, upped: Result) -> None:
+    """Ctrl-C while a stack is brought up: the message is true of hosts, and the same command completes the work."""
+    assert upped.code == 0
+    words = ("up", "waitress", "--port", "8600")
+    process = farm.lab.start(words[0], "--hosts", str(farm.inventory), "--only", "web1", *words[1:])
+    assert process.stderr
+    said = ""
+    while "web1: release" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(2)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "interrupted; what it had begun on the hosts may stay. The same command completes it" in err
+    assert farm.run(*words, only="web1").code == 0
+    assert farm.answers("web1", 8600)
+    assert farm.run("down", "waitress", only="web1").code == 0
 
 
 def test_tuned_hosts_go_back_to_what_they_were(farm: Farm, bare: dict[str, str], upped: Result) -> None:

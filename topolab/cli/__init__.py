@@ -37,8 +37,7 @@ def main() -> NoReturn:
     """The entry point: runs a verb, turns every `LabError` into one clear line."""
     interrupts.install()
     try:
-        status = cli.main(standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else DONE)
+        status = _run()
     except LabError as error:
         say(f"topolab: {error}")
         for line in error.details:
@@ -47,8 +46,10 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(COULD_NOT)
-    except (click.Abort, KeyboardInterrupt):
-        say("topolab: interrupted; everything that it had started is stopped. Finished runs are stored.")
+    except (click.Abort, KeyboardInterrupt) as error:
+        usual = "everything that it had started is stopped. Finished runs are stored."
+        told = (error.__cause__ or error).args  # click makes an Abort of it
+        say(f"topolab: interrupted; {told[0] if told else usual}")
         sys.exit(COULD_NOT)
     except OSError as error:
         if error.errno != errno.EPIPE:  # a reader of our output that has gone needs no word
@@ -60,3 +61,13 @@ def main() -> NoReturn:
             raise
         say(f"topolab: this is a bug of topolab's: {type(error).__name__}: {error}. TOPOLAB_DEBUG=1 shows where.")
         sys.exit(COULD_NOT)
+    sys.exit(status)
+
+
+def _run() -> int:
+    """The exit code of what was typed."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except SystemExit:  # click's own answer to a reader of our output that has gone
+        return COULD_NOT
+    return status if isinstance(status, int) else DONE

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -36,7 +37,11 @@ def up(inventory: Inventory, wanted: Wanted, topology: str, port: int) -> int:
     runtime = runtime_on_hosts(wanted)
     caution([plan])
     build_here(wanted, [plan])
-    ended = _watched(f"up {topology}", lambda step: hosts.up(inventory, plan, runtime, port=port, on_step=step))
+    with _interrupted(
+        f"what it had begun on the hosts may stay. The same command completes it, `topolab down {topology} "
+        f"{' '.join(inventory.words)}` removes it."
+    ):
+        ended = _watched(f"up {topology}", lambda step: hosts.up(inventory, plan, runtime, port=port, on_step=step))
     for name, end in ended.items():
         if end.problem is None:
             was = "is up" if end.changed else "was up already, with nothing to change,"
@@ -49,11 +54,15 @@ def up(inventory: Inventory, wanted: Wanted, topology: str, port: int) -> int:
 
 def down(inventory: Inventory, topologies: Sequence[str]) -> int:
     """Takes stacks down on every host."""
-    ended = _watched("down", lambda step: hosts.down(inventory, topologies, on_step=step))
+    for name in topologies:
+        Catalog().topology(name.partition(".")[0])  # a misspelt name is told apart from one that is not up
+    with _interrupted("the same command completes it."):
+        ended = _watched("down", lambda step: hosts.down(inventory, topologies, on_step=step))
     for name, end in ended.items():
         if end.result is not None:
             removed = ", ".join(end.result["removed"])
-            out.print(f"{name}: {removed + ' is down' if removed else 'nothing was up'}", markup=False)
+            not_up = f"{', '.join(topologies)} was not up" if topologies else "nothing was up"
+            out.print(f"{name}: {removed + ' is down' if removed else not_up}", markup=False)
     return _problems(ended)
 
 
@@ -71,7 +80,16 @@ def status(inventory: Inventory, *, as_json: bool) -> int:
 
 
 def logs(inventory: Inventory, topology: str, *, follow: bool) -> int:
-    """What a stack's services print on every host."""
+    """What a stack's services print on every host; with `follow`, until Ctrl-C."""
+    try:
+        return _logs(inventory, topology, follow=follow)
+    except KeyboardInterrupt:
+        if follow:
+            return DONE
+        raise
+
+
+def _logs(inventory: Inventory, topology: str, *, follow: bool) -> int:
     since: dict[str, str] = {}
 
     def ask(step: OnStep) -> Mapping[str, Ended]:
@@ -110,7 +128,9 @@ def tune(inventory: Inventory, wanted: Wanted, as_json: bool) -> int:
         for limit in limits_of(Catalog(), wanted.sets, wanted.limits_name)
         if limit["sysctl"] or limit["name"] in RAISES
     ]
-    return _report(_watched("tune", lambda step: hosts.tune(inventory, asked, on_step=step)), as_json=as_json)
+    with _interrupted(f"hosts may be half-way. The same command completes it, {_back(inventory)} takes it back."):
+        ended = _watched("tune", lambda step: hosts.tune(inventory, asked, on_step=step))
+    return _report(ended, as_json=as_json)
 
 
 @click.command()
@@ -118,7 +138,9 @@ def tune(inventory: Inventory, wanted: Wanted, as_json: bool) -> int:
 @json_option
 def untune(inventory: Inventory, as_json: bool) -> int:
     """Take back what `topolab tune` and `topolab up` changed of hosts, to the values that were there before."""
-    return _report(_watched("untune", lambda step: hosts.untune(inventory, on_step=step)), as_json=as_json)
+    with _interrupted("the same command completes it."):
+        ended = _watched("untune", lambda step: hosts.untune(inventory, on_step=step))
+    return _report(ended, as_json=as_json)
 
 
 def _watched(title: str, work: Callable[[OnStep], T], *, quiet: bool = False) -> T:
@@ -129,6 +151,19 @@ def _watched(title: str, work: Callable[[OnStep], T], *, quiet: bool = False) ->
         return work(lambda _host, _step: None)
     with Steps(err, title) as steps:
         return work(steps.step)
+
+
+@contextlib.contextmanager
+def _interrupted(what: str) -> Iterator[None]:
+    """Says of an interruption in here what it leaves on the hosts."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(what) from error
+
+
+def _back(inventory: Inventory) -> str:
+    return f"`topolab untune {' '.join(inventory.words)}`"
 
 
 def _problems(ended: Mapping[str, Ended]) -> int:
@@ -146,7 +181,8 @@ def _report(ended: Mapping[str, Ended], *, as_json: bool) -> int:
     for name, result in {} if as_json else results.items():
         for line in [*(result["changed"] or ["nothing to change"]), *result.get("notes", ())]:
             out.print(f"{name}: {line}", markup=False, soft_wrap=True)
-        out.print(f"{name}: read back: {', '.join(_read_back(result))}", markup=False, soft_wrap=True)
+        if now := _read_back(result):
+            out.print(f"{name}: read back: {', '.join(now)}", markup=False, soft_wrap=True)
     return _problems(ended)
 
 

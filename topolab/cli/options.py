@@ -120,6 +120,9 @@ def required_hosts(verb: Verb) -> Verb:
 def _inventory(verb: Verb, *, required: bool) -> Verb:
     @functools.wraps(verb)
     def with_inventory(*, hosts: str | None, only: str | None, **values: Any) -> Any:
+        for option, given, what in (("--hosts", hosts, "an inventory"), ("--only", only, "a pattern of hosts")):
+            if given is not None and not given.strip():
+                raise LabError(f"{option} is empty. Give it {what}, or leave it out.")
         if only and not hosts:
             raise LabError("--only chooses among hosts. Name them: --hosts INVENTORY (make: HOSTS=INVENTORY).")
         return verb(inventory=Inventory(hosts, only) if hosts else None, **values)

@@ -47,15 +47,13 @@ class Inventory:
         return ["--hosts", self.path, *(["--only", self.only] if self.only else [])]
 
     def __post_init__(self) -> None:
-        if "," not in self.path and not Path(self.path).exists():
+        if not Path(self.path).exists() or not self.path:
             raise LabError(
                 f"{self.path}: there is no such inventory. Copy ansible/inventory/example.yml and put your hosts in."
             )
 
 
-def play(
-    name: str, inventory: Inventory, variables: Mapping[str, Any], on_step: OnStep, *, check: bool = False
-) -> dict[str, Ended]:
+def play(name: str, inventory: Inventory, variables: Mapping[str, Any], on_step: OnStep) -> dict[str, Ended]:
     """Runs ansible/<name>.yml; how it ended, by host.
 
     Raises `LabError` when it could not run at all: no Ansible here, an inventory that can't be read, no host in it.
@@ -69,31 +67,42 @@ def play(
     with tempfile.TemporaryDirectory(prefix="topolab-play-") as folder:
         file = Path(folder, "variables.json")
         file.write_text(json.dumps(dict(variables)))
-        stop = threading.Event()
-        thread, runner = ansible_runner.run_async(
-            private_data_dir=folder,
-            playbook=str(ANSIBLE / f"{name}.yml"),
-            inventory=inventory.path if "," in inventory.path else str(Path(inventory.path).resolve()),
-            limit=inventory.only,
-            cmdline=f"--extra-vars @{file}{' --check' if check else ''}",
-            forks=FORKS,
-            envvars=_environment(),
-            settings={"pexpect_timeout": POLL_S},
-            event_handler=told.event,
-            cancel_callback=stop.is_set,
-            quiet=True,
-        )
+        stop, ended = threading.Event(), threading.Event()
+        ends: list[Any] = []
+
+        def work() -> None:
+            try:
+                ends.append(
+                    ansible_runner.run(
+                        private_data_dir=folder,
+                        playbook=str(ANSIBLE / f"{name}.yml"),
+                        inventory=str(Path(inventory.path).resolve()),
+                        limit=inventory.only,
+                        cmdline=f"--extra-vars @{file}",
+                        forks=FORKS,
+                        envvars=_environment(),
+                        settings={"pexpect_timeout": POLL_S},
+                        fact_cache_type="memory",
+                        event_handler=told.event,
+                        cancel_callback=stop.is_set,
+                        quiet=True,
+                    )
+                )
+            finally:
+                ended.set()
+
+        threading.Thread(target=work, daemon=True).start()  # so that signals find this one waiting
         try:
-            while thread.is_alive():
-                thread.join(POLL_S)
+            while not ended.wait(POLL_S):
+                pass
         except BaseException:
             stop.set()
-            thread.join()
+            ended.wait()  # nothing of it may be under way when what it has begun is taken back
             raise
         finally:
             log = _keep_log(name, "".join(f"{line}\n" for line in told.lines))
     if told.stats is None:
-        raise LabError(_why_not_at_all(inventory, told, runner.rc), details=(f"All it said: {log}",))
+        raise LabError(_why_not_at_all(inventory, told, ends[0].rc if ends else 1), details=(f"All it said: {log}",))
     if not told.hosts:
         raise LabError(f"{inventory.path}: {_nobody(inventory)}")
     return told.ended()
