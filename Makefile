@@ -14,22 +14,25 @@ PORT     ?= 8000
 FOLLOW   ?=
 NAME     ?=
 HOSTS    ?=
+IN_FLIGHT ?=
+QUEUE    ?= 0
 ONLY     ?=
 
 PYTHON  ?= python3
 TOPOLAB := .venv/bin/topolab
 
 # The shell reads these from the environment, so that whatever stands in them is words for topolab and never a command.
-export TOPOLOGY RUNTIME REQUESTS LIMITS SET ROUTE HOLD PORT FOLLOW NAME HOSTS ONLY
+export TOPOLOGY RUNTIME REQUESTS LIMITS SET ROUTE HOLD PORT FOLLOW NAME HOSTS ONLY IN_FLIGHT QUEUE
 PLAN  = set -f; set -- --requests "$$REQUESTS" --limits "$$LIMITS" --route "$$ROUTE"; \
         for pair in $$SET; do set -- "$$@" --set "$$pair"; done;
 SETS  = set -f; set --; for pair in $$SET; do set -- "$$@" --set "$$pair"; done;
+BEHAVE = $(SETS) $(TOPOLAB) $@ --runtime "$$RUNTIME" --limits "$$LIMITS" "$$@" -- $$TOPOLOGY
 ON    = $${HOSTS:+--hosts "$$HOSTS"} $${ONLY:+--only "$$ONLY"}
 READY = setup $(if $(value HOSTS),ansible)
 NAMED = $(if $(value TOPOLOGY),,$(error Say which one: make $@ TOPOLOGY=gunicorn-sync (`make list` names them)))
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.complete  ## Make .venv; as root on Debian and Ubuntu also install nginx, Apache and a compiler
 
@@ -47,6 +50,24 @@ compare: $(READY)  ## Measure TOPOLOGY="a b" (ten by default, or all), print the
 
 capacity: $(READY)  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x [ROUTE=gate|sleep|async] [HOLD=seconds]
 	@$(NAMED)$(PLAN) $(TOPOLAB) capacity --runtime "$$RUNTIME" $(ON) --hold "$$HOLD" "$$@" -- $$TOPOLOGY
+
+fit: setup  ## Find the settings of TOPOLOGY=x that hold IN_FLIGHT=2000 and let QUEUE=500 wait, and prove them
+	@$(NAMED)$(SETS) $(TOPOLAB) fit --runtime "$$RUNTIME" --limits "$$LIMITS" --in-flight "$$IN_FLIGHT" --queue "$$QUEUE" "$$@" -- $$TOPOLOGY
+
+sensitivity: setup  ## Double one setting or limit of TOPOLOGY=x at a time: which one moves the ledger?
+	@$(PLAN) $(TOPOLAB) sensitivity --runtime "$$RUNTIME" "$$@" -- $$TOPOLOGY
+
+identity: setup  ## Who serves a request of TOPOLOGY=x; does one wait for a busy worker beside a free one?
+	@$(BEHAVE)
+
+isolation: setup  ## Are request, g, session and current_app each request's own in TOPOLOGY=x?
+	@$(BEHAVE)
+
+deadwork: setup  ## Clients of TOPOLOGY=x leave: how many of their requests run all the same?
+	@$(BEHAVE)
+
+burst: setup  ## How long do instant requests wait that come to TOPOLOGY=x all at once, per backlog?
+	@$(BEHAVE)
 
 up: $(READY)  ## Bring TOPOLOGY=x up on PORT=8000 [RUNTIME=compose|process] [HOSTS=inventory.yml] [SET="workers=4 backlog=64"]
 	@$(NAMED)$(PLAN) $(TOPOLAB) up --runtime "$$RUNTIME" $(ON) --port "$$PORT" "$$@" -- $$TOPOLOGY
@@ -111,6 +132,9 @@ docs: setup  ## Renew docs/servers.md and the roles' READMEs from what the model
 proof: setup  ## Prove every prediction (all topologies, settings and limits; needs an engine); writes docs/proof.md
 	@set -f; $(TOPOLAB) proof -- $$TOPOLOGY
 
+claims: setup  ## Check what the articles found against today's releases [NAME="crash await"]; writes docs/claims.md
+	@set -f; set --; [ "$$NAME" ] || set -- --output docs; $(TOPOLAB) claims "$$@" -- $$NAME
+
 reference: setup  ## Measure docs/results anew on this machine, and renew the README's table and picture
 	@rm -f docs/results/*.json
 	@TOPOLAB_RESULTS=docs/results $(TOPOLAB) compare --runtime process
@@ -128,4 +152,4 @@ clean: down  ## Take all stacks down; remove the images, the virtualenvs, .venv 
 	@docker image ls --quiet 'topolab-*' 2>/dev/null | sort -u | xargs -r docker image rm --force >/dev/null
 	@rm -rf .venv .topolab results
 
-.PHONY: help setup compare capacity up down list show status logs tune untune plan engine ansible check test bench schemas docs proof reference lock clean
+.PHONY: help setup compare capacity fit sensitivity identity isolation deadwork burst up down list show status logs tune untune plan engine ansible check test bench schemas docs proof claims reference lock clean

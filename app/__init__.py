@@ -17,7 +17,7 @@ from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from app import lab, views
+from app import lab, views, witness
 
 SETTINGS = ("TOPOLAB_LAB_ROUTES", "GATE")
 
@@ -31,6 +31,8 @@ def create_app(settings: Mapping[str, str] | None = None) -> Flask:
     app.register_blueprint(views.blueprint)
     if app.config["TOPOLAB_LAB_ROUTES"] == "1":
         app.register_blueprint(lab.blueprint)
+        app.register_blueprint(witness.blueprint)
+        app.secret_key = "signs sessions of the lab's own requests"
     return app
 
 

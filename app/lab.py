@@ -1,4 +1,4 @@
-"""The lab's routes: they hold, sleep or burn on request, all of it bounded. Never for a public address.
+"""The lab's routes: they hold, sleep, burn or crash on request, all of it bounded. Never for a public address.
 
 They exist only where `TOPOLAB_LAB_ROUTES=1`.
 """
@@ -6,6 +6,8 @@ They exist only where `TOPOLAB_LAB_ROUTES=1`.
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import time
 
 from flask import Blueprint, abort, current_app, jsonify
@@ -68,6 +70,16 @@ def cpu() -> ResponseReturnValue:
     while (burned := time.thread_time() - began) * 1000 < milliseconds:
         sum(range(1000))
     return jsonify(burned_ms=burned * 1000, served_by=served_by())
+
+
+@blueprint.get("/crash")
+def crash() -> ResponseReturnValue:
+    """End this process at once, as a fault in C code would: only the process that is named, and without a core."""
+    pid = whole("pid", low=1)
+    if pid != os.getpid():
+        return jsonify(error=f"this is process {os.getpid()}, not {pid}", pid=os.getpid()), 409
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    os.abort()
 
 
 def _hold_arguments() -> tuple[int, str, float]:

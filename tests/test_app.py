@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
+from topolab import paths
 
 
 @dataclass
@@ -81,7 +85,7 @@ def test_health() -> None:
         assert (response.status_code, response.get_json()) == (200, {"status": "ok", "pid": os.getpid()})
 
 
-@pytest.mark.parametrize("path", ["/hold?id=1", "/async/hold?id=1", "/sleep", "/cpu"])
+@pytest.mark.parametrize("path", ["/hold?id=1", "/async/hold?id=1", "/sleep", "/cpu", "/crash?pid=1"])
 @pytest.mark.parametrize("lab", ["", "0", "true"])
 def test_no_lab_routes(path: str, lab: str) -> None:
     """The lab's routes do not exist unless TOPOLAB_LAB_ROUTES is exactly 1."""
@@ -171,6 +175,7 @@ def test_gate_misnamed(address: str) -> None:
         ("/sleep?seconds=-0.1", 'seconds is "-0.1". Give a number from 0 to 300.'),
         ("/sleep?seconds=nan", 'seconds is "nan". Give a number from 0 to 300.'),
         ("/cpu?ms=10001", 'ms is "10001". Give a number from 0 to 10000.'),
+        ("/crash", "pid is missing. Give a whole number, 1 or more."),
         ("/cpu?ms=ten", 'ms is "ten". Give a number from 0 to 10000.'),
     ],
 )
@@ -193,6 +198,30 @@ def test_cpu() -> None:
     began = time.thread_time()
     assert client().get("/cpu?ms=30").get_json()["burned_ms"] >= 30
     assert time.thread_time() - began >= 0.03
+
+
+def test_a_crash_is_of_the_named_process_only() -> None:
+    """/crash leaves every process alone but the one that it names, and tells who it is instead."""
+    response = client().get("/crash?pid=1")
+    assert (response.status_code, response.get_json()["pid"]) == (409, os.getpid())
+
+
+def test_a_crash_ends_the_process() -> None:
+    """The named process is gone at once, by SIGABRT, with all its threads."""
+    script = (
+        "import os\n"
+        "from app import create_app\n"
+        "create_app({'TOPOLAB_LAB_ROUTES': '1'}).test_client().get(f'/crash?pid={os.getpid()}')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=paths.HOME, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGABRT
+
+
+def test_an_async_view_has_a_thread_of_its_own() -> None:
+    """/async/whoami runs in a pool that was made for it, whether it awaits or blocks."""
+    threads = [client().get(f"/async/whoami?how={how}&ms=1").get_json()["thread"] for how in ("await", "block")]
+    assert all(thread.startswith("ThreadPoolExecutor-") and thread.endswith("_0") for thread in threads)
+    assert len(set(threads)) == 2
 
 
 def test_errors_are_json() -> None:

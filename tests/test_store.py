@@ -16,26 +16,26 @@ from topolab.errors import LabError
 from topolab.experiments.capacity import capacity
 from topolab.ledger import PlaceCount
 from topolab.plan import resolve
-from topolab.results import Run
+from topolab.results import CapacityRun
 from topolab.runtimes.fake import FakeRuntime, observation
 from topolab.topology import Catalog
 
 
 @pytest.fixture
-def run(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CapacityRun:
     monkeypatch.setattr("topolab.paths.STATE", tmp_path / "state")
     runtime = FakeRuntime({"flask-threaded": observation(PlaceCount("app", "handler", 5))})
     return capacity(runtime, resolve(catalog, "flask-threaded", requests=5), lambda _: None)
 
 
-def test_a_stored_run_reads_back_the_same(run: Run, tmp_path: Path) -> None:
+def test_a_stored_run_reads_back_the_same(run: CapacityRun, tmp_path: Path) -> None:
     """What `save` wrote, `load` gives back, under a name that sorts by time and names the topology."""
     path = store.save(run, tmp_path)
     assert path.name.endswith("-capacity-flask-threaded-process.json")
     assert store.load([path]).runs == (run,)
 
 
-def test_two_runs_never_share_a_file(run: Run, tmp_path: Path) -> None:
+def test_two_runs_never_share_a_file(run: CapacityRun, tmp_path: Path) -> None:
     """Runs of two topologies, or of two moments, are stored side by side."""
     later = replace(run, started=run.started.replace("2", "3", 1))
     other = replace(run, topology="gunicorn-sync")
@@ -53,7 +53,7 @@ def test_two_runs_never_share_a_file(run: Run, tmp_path: Path) -> None:
          "run.json: predicted.places.0.count: Input should be a valid integer"),
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_named(run: Run, tmp_path: Path, spoil: object, message: str) -> None:
+def test_a_damaged_file_is_named(run: CapacityRun, tmp_path: Path, spoil: object, message: str) -> None:
     """A result file that is no run, or is damaged, gives one line that names file and key."""
     assert callable(spoil)
     path = store.save(run, tmp_path)
@@ -71,7 +71,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare (util-linux)")
-def test_a_full_disk_leaves_nothing_half_written(run: Run, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_written(run: CapacityRun, tmp_path: Path) -> None:
     """On a full disk storing fails with one clear line, and no file, not even a part of one, is left."""
     source = store.save(run, tmp_path)
     full = tmp_path / "full"

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from topolab.errors import LabError, NotRunnable
 from topolab.expressions import UNLIMITED, count
 from topolab.limits import LIMITS
-from topolab.results import Asked, Route, SettingValue
+from topolab.results import Asked, Route, SettingValue, Unit
 from topolab.settings import Setting
 from topolab.topology import MOST_INSTANCES, Catalog, Entry, Listen, Service, Topology
 from topolab.yamlfile import nearest
@@ -77,6 +77,15 @@ class Plan:
         each = int(count(server.processes, self.names(self.app), where=f"{server.where}: processes"))
         return each * self.topology.instances
 
+    def entry_setting(self, name: str) -> str | None:
+        """That setting of the server that clients come to, by its full name; None where it has none of that name."""
+        service = self.front or self.app
+        return f"{service.name}.{name}" if name in service.server.settings else None
+
+    def unit(self) -> Unit:
+        """What serves a request, as far as the app server's description says."""
+        return self.app.server.unit(self.names(self.app))
+
     def environment(self) -> dict[str, str]:
         """The flat environment file: one description, for every runtime.
 
@@ -93,6 +102,17 @@ class Plan:
         for limit in LIMITS:
             environment[limit.upper()] = str(self.limits.get(limit, ""))
         return environment
+
+    def with_setting(self, service: Service, name: str, value: SettingValue) -> Plan:
+        """The same plan with that setting, as if it had been asked for."""
+        settings = {**self.settings, service.name: {**self.settings[service.name], name: value}}
+        asked = replace(self.asked, settings={**self.asked.settings, f"{service.name}.{name}": value})
+        return replace(self, settings=settings, asked=asked)
+
+    def demanding(self, *limits: str) -> Plan:
+        """The same plan with these limits asked for by name: refused where they can't be had."""
+        asked = replace(self.asked, limits={**self.asked.limits, **{name: self.limits[name] for name in limits}})
+        return replace(self, asked=asked, demanded=self.demanded | set(limits))
 
     def on(self, cpus: int) -> Plan:
         """The same plan on a machine with so many."""

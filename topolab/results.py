@@ -17,6 +17,9 @@ FORMAT = 1
 Verdict = Literal["VALID", "SUSPECT"]
 SettingValue = int | bool | str
 Route = Literal["gate", "sleep", "async"]  # how a held view waits: at the gate, asleep, or at the gate as `async def`
+Unit = Literal[  # what serves a request
+    "thread per request", "thread pool", "one thread", "process per request", "greenlet per request", "unknown"
+]
 FindingCode = Literal[
     "unbalanced",
     "queue_mismatch",
@@ -33,6 +36,10 @@ FindingCode = Literal[
     "instrument_late",
     "instrument_descriptors",
     "requests_failed",
+    "unit_differs",
+    "not_isolated",
+    "control_held",
+    "knob_differs",
 ]
 
 
@@ -253,28 +260,22 @@ class Host:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One experiment on one stack: what was asked, what was seen, on which host."""
+    """One experiment on one stack: what was asked, where, and whether to trust it. Each kind adds what it saw."""
 
     experiment: str
     topology: str
     runtime: str
     asked: Asked
-    predicted: Prediction
-    measured: Measured
-    after_release: AfterRelease
     verdict: Verdict
     findings: tuple[Finding, ...]
-    instrument: InstrumentReport
     plan: dict[str, str]  # the environment file that was started: every setting and limit resolved
     host: Host
     versions: dict[str, str]
     command: str  # what to type to do it again
     started: str  # ISO 8601, UTC
     seconds: float  # stack up, measured, and down again
-    held: tuple[Outcome, ...] = ()  # what they got while they were held after the census
-    image_bytes: dict[str, int] = field(default_factory=dict)  # of the servers' images, by service; none for processes
     format: int = FORMAT
 
     @property
@@ -283,6 +284,19 @@ class Run:
         moment = self.started.replace(":", "").replace("-", "")
         host = re.sub(r"[^\w.-]", "_", self.host.name)
         return "-".join(part for part in (moment, self.experiment, self.topology, self.runtime, host) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityRun(Run):
+    """Where N requests were."""
+
+    experiment: Literal["capacity"] = "capacity"
+    predicted: Prediction
+    measured: Measured
+    after_release: AfterRelease
+    instrument: InstrumentReport
+    held: tuple[Outcome, ...] = ()  # what they got while they were held after the census
+    image_bytes: dict[str, int] = field(default_factory=dict)  # of the servers' images, by service; none for processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,8 +322,9 @@ class NotRun:
 class Comparison:
     """Runs side by side, and what could not be run: what the reports are made from."""
 
-    runs: tuple[Run, ...]
-    not_run: tuple[NotRun, ...] = field(default=())
+    runs: tuple[CapacityRun, ...]
+    not_run: tuple[NotRun, ...] = ()
+    others: tuple[Run, ...] = ()  # of other experiments than capacity
 
 
 def to_json(value: Any) -> dict[str, Any]:

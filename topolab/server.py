@@ -12,6 +12,7 @@ from topolab.errors import LabError
 from topolab.expressions import evaluate
 from topolab.ledger import Place
 from topolab.paths import shown
+from topolab.results import Unit
 from topolab.settings import Setting, Strict
 
 
@@ -94,6 +95,14 @@ class Front(Strict):
     random: Admission | None = None
 
 
+class Serving(Strict):
+    """What serves a request; the first whose `when` holds counts."""
+
+    when: str | bool = True
+    unit: Unit
+    source: str
+
+
 class Server(Strict):
     """One server.yaml."""
 
@@ -108,6 +117,7 @@ class Server(Strict):
     build_packages: tuple[str, ...] = ()  # Debian packages needed only to build its requirements
     settings: Mapping[str, Setting] = {}
     processes: str | int = 1  # formula: processes that serve requests; readiness waits for all of them
+    serves_with: tuple[Serving, ...] = ()
     capacity: tuple[Capacity, ...] = ()
     front: Front | None = None
     warnings: tuple[Caution, ...] = ()
@@ -143,6 +153,13 @@ class Server(Strict):
             for index, caution in enumerate(cautions)
             if evaluate(caution.when, names, where=f"{self.where}: {key}.{index}.when")
         ]
+
+    def unit(self, names: Mapping[str, Any]) -> Unit:
+        """What serves a request with these settings; unknown where nobody has said."""
+        for index, serving in enumerate(self.serves_with):
+            if evaluate(serving.when, names, where=f"{self.where}: serves_with.{index}.when"):
+                return serving.unit
+        return "unknown"
 
     def variant(self, names: Mapping[str, Any]) -> Capacity:
         """The capacity variant for these settings."""

@@ -10,17 +10,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Discriminator, TypeAdapter, ValidationError
 
+from topolab.behaviours import BurstRun, DeadWorkRun, IdentityRun, IsolationRun, SensitivityRun
+from topolab.claims import ClaimsRun
 from topolab.errors import LabError
 from topolab.paths import shown
-from topolab.results import FORMAT, Comparison, NotRun, Run, to_json
+from topolab.results import FORMAT, CapacityRun, Comparison, NotRun, Run, to_json
+
+AnyRun = CapacityRun | IdentityRun | IsolationRun | DeadWorkRun | BurstRun | SensitivityRun | ClaimsRun
+KINDS: dict[str, type[Run | ClaimsRun]] = {
+    kind.__dataclass_fields__["experiment"].default: kind for kind in get_args(AnyRun)
+}
 
 
 @functools.cache
-def _reader(kind: type[Run] | type[NotRun]) -> TypeAdapter[Run | NotRun]:
+def _reader(kind: Any) -> TypeAdapter[Run | ClaimsRun | NotRun]:
     """Made when it is needed: building one takes as long as importing the rest of the lab."""
     return TypeAdapter(kind)
 
@@ -30,7 +37,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A topolab run",
-        **_reader(Run).json_schema(),
+        **TypeAdapter[AnyRun](Annotated[AnyRun, Discriminator("experiment")]).json_schema(),
     }
 
 
@@ -75,7 +82,7 @@ def _errors_of(path: Path) -> Iterator[None]:
         ) from error
 
 
-def save(run: Run, directory: Path) -> Path:
+def save(run: Run | ClaimsRun, directory: Path) -> Path:
     """Stores one run under its own name."""
     path = directory / f"{run.name}.json"
     write_text(path, json.dumps(to_json(run), indent=1) + "\n")
@@ -83,8 +90,9 @@ def save(run: Run, directory: Path) -> Path:
 
 
 def load(paths: Sequence[Path]) -> Comparison:
-    """Runs from files (one run, or a list of runs), as a comparison. A bad file is a `LabError`."""
-    runs: list[Run] = []
+    """Runs from files (one run, or a list of runs), as a comparison, without claims. A bad file is a `LabError`."""
+    runs: list[CapacityRun] = []
+    others: list[Run] = []
     not_run: list[NotRun] = []
     for path in paths:
         try:
@@ -95,14 +103,16 @@ def load(paths: Sequence[Path]) -> Comparison:
             raise LabError(f"{shown(path)}: this is not JSON ({error}). Give files that `topolab` stored.") from error
         for document in data if isinstance(data, list) else [data]:
             result = _one(document, path)
-            if isinstance(result, Run):
+            if isinstance(result, CapacityRun):
                 runs.append(result)
-            else:
+            elif isinstance(result, NotRun):
                 not_run.append(result)
-    return Comparison(tuple(runs), tuple(not_run))
+            elif isinstance(result, Run):
+                others.append(result)
+    return Comparison(tuple(runs), tuple(not_run), tuple(others))
 
 
-def _one(document: Any, path: Path) -> Run | NotRun:
+def _one(document: Any, path: Path) -> Run | ClaimsRun | NotRun:
     if not isinstance(document, dict) or "experiment" not in document:
         raise LabError(f"{shown(path)}: holds no topolab run. Give files that `topolab` stored.")
     if document.get("format") != FORMAT:
@@ -110,8 +120,14 @@ def _one(document: Any, path: Path) -> Run | NotRun:
             f"{shown(path)}: format is {document.get('format')!r}, this topolab reads {FORMAT}. "
             "Rebuild it with the version that wrote it."
         )
+    kind: Any = NotRun if document.get("verdict") == "NOT_RUN" else KINDS.get(document["experiment"])
+    if kind is None:
+        raise LabError(
+            f"{shown(path)}: experiment is {document['experiment']!r}, this topolab knows {', '.join(KINDS)}. "
+            "Read it with the version that wrote it."
+        )
     try:
-        return _reader(NotRun if document.get("verdict") == "NOT_RUN" else Run).validate_python(document)
+        return _reader(kind).validate_python(document)
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])

@@ -13,7 +13,7 @@ from topolab.experiments.capacity import capacity, command
 from topolab.experiments.compare import compare
 from topolab.ledger import PlaceCount
 from topolab.plan import Plan, resolve
-from topolab.results import NotRun, Run, to_json
+from topolab.results import CapacityRun, NotRun, to_json
 from topolab.runtimes.base import Event
 from topolab.runtimes.fake import FakeRuntime, observation
 from topolab.topology import Catalog
@@ -87,7 +87,7 @@ def test_a_comparison_goes_on_without_what_cannot_run(catalog: Catalog) -> None:
     )
     assert isinstance(failed, NotRun)
     assert (failed.reason, failed.failed) == ("did not start: boom", True)
-    assert isinstance(run, Run)
+    assert isinstance(run, CapacityRun)
     assert run.verdict == "VALID"
     assert started == [("nginx-gunicorn-sync", 1, 3), ("gunicorn-sync", 2, 3), ("flask-threaded", 3, 3)]
 
@@ -102,7 +102,7 @@ def test_a_server_that_cannot_be_made_does_not_stop_the_others(catalog: Catalog)
     failed, run = compare(runtime, plans, say=lambda _: None, on_start=lambda *_: None, on_event=lambda _: None)
     assert isinstance(failed, NotRun)
     assert (failed.reason, failed.failed) == ("no compiler cc", True)
-    assert isinstance(run, Run)
+    assert isinstance(run, CapacityRun)
 
 
 def test_the_command_of_a_run_can_be_typed_again(catalog: Catalog) -> None:

@@ -10,6 +10,7 @@ from topolab.ledger import Ledger, PlaceCount, Spot
 from topolab.results import (
     AfterRelease,
     Asked,
+    CapacityRun,
     Comparison,
     Finding,
     Host,
@@ -18,7 +19,6 @@ from topolab.results import (
     Measured,
     NotRun,
     Prediction,
-    Run,
     SettingValue,
 )
 
@@ -122,13 +122,13 @@ NOT_RUN = NotRun(
 )
 
 
-def make_run(case: Case) -> Run:
+def make_run(case: Case) -> CapacityRun:
     """The run of a case, one second after another by its place in the list."""
     measured = Ledger.of(case.measured or case.predicted)
     queued, unanswered = measured.at(*QUEUE).count, measured.at(*UNANSWERED).count
     changes = "".join(f" --set {name}={value}" for name, value in case.settings.items())
     processes = 4 if "sync" in case.topology or case.settings.get("workers") == 4 else 1
-    return Run(
+    return CapacityRun(
         experiment="capacity",
         topology=case.topology,
         runtime="process",
@@ -154,7 +154,7 @@ def make_run(case: Case) -> Run:
     )
 
 
-def bounded(run: Run) -> Run:
+def bounded(run: CapacityRun) -> CapacityRun:
     """The run of a server that is itself random: the model gives bounds and the reason."""
     places = (PlaceCount("app", "handler", 1000, 600, 1000), PlaceCount("app", "waiting", 0, 0, 400))
     because = "Each worker accepts for itself, so one can be full while threads idle in another."

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from topolab.cli import catalog, measuring, on_hosts, stacks
+from topolab.cli import behaving, catalog, claiming, fitting, measuring, on_hosts, stacks
 from topolab.cli.console import COULD_NOT, DONE, say
 from topolab.errors import LabError
 from topolab.runtimes import interrupts
@@ -29,7 +29,9 @@ def cli() -> None:
     """
 
 
-for verb in (*catalog.VERBS, *measuring.VERBS, *stacks.VERBS, *on_hosts.VERBS):
+for verb in (
+    *catalog.VERBS, *measuring.VERBS, *behaving.VERBS, *claiming.VERBS, *fitting.VERBS, *stacks.VERBS, *on_hosts.VERBS,
+):  # fmt: skip
     cli.add_command(verb)
 
 

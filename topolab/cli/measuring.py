@@ -19,7 +19,7 @@ from topolab.experiments.capacity import capacity as measure_capacity
 from topolab.experiments.compare import compare as measure_all
 from topolab.experiments.proof import cells
 from topolab.plan import Plan
-from topolab.results import Comparison, NotRun, Run, to_json
+from topolab.results import CapacityRun, Comparison, NotRun, to_json
 from topolab.runtimes.base import Event, Runtime
 from topolab.runtimes.choice import RUNTIMES, choose
 from topolab.runtimes.plays import Inventory
@@ -124,7 +124,7 @@ def proof(topologies: tuple[str, ...], output: Path) -> int:
     todo = list(cells(catalog, catalog.chosen(topologies or ["all"])))
     for name in dict.fromkeys(cell.runtime for cell in todo):
         choose(name)  # before hours of work: is it here?
-    results: list[Run | NotRun] = []
+    results: list[CapacityRun | NotRun] = []
     storing = _Storing()
     with Progress(err) as progress:
         for runtime in dict.fromkeys(RUNTIMES[cell.runtime] for cell in todo):
@@ -170,14 +170,14 @@ def _on_hosts(inventory: Inventory, wanted: Wanted, plans: Sequence[Plan], *, as
     caution(plans)
     on_hosts.build_here(wanted, plans)
     storing = _Storing()
-    results: list[Run | NotRun] = []
+    results: list[CapacityRun | NotRun] = []
     for plan in plans:
         try:
             found = on_hosts.measured(inventory, wanted, plan)
         except NotRunnable as error:
             found = [NotRun("capacity", plan.name, runtime_on_hosts(wanted), str(error), error.remedy, plan.asked)]
         for result in found:
-            if isinstance(result, Run):
+            if isinstance(result, CapacityRun):
                 storing.run(result)
                 if detailed and not as_json:
                     out.print(ledger(result))
@@ -194,13 +194,15 @@ def _on_hosts(inventory: Inventory, wanted: Wanted, plans: Sequence[Plan], *, as
     return _status(comparison)
 
 
-def _measured(runtime: Runtime, plans: Sequence[Plan], progress: Progress, storing: _Storing) -> list[Run | NotRun]:
+def _measured(
+    runtime: Runtime, plans: Sequence[Plan], progress: Progress, storing: _Storing
+) -> list[CapacityRun | NotRun]:
     """Every plan's result, stored as it comes."""
     results = []
     for result in measure_all(runtime, plans, say=say, on_start=progress.start, on_event=_into(progress)):
         progress.finish(result)
         results.append(result)
-        if isinstance(result, Run):
+        if isinstance(result, CapacityRun):
             storing.run(result)
     return results
 
@@ -219,7 +221,7 @@ class _Storing:
     def __init__(self) -> None:
         self.problem: LabError | None = None
 
-    def run(self, run: Run) -> None:
+    def run(self, run: CapacityRun) -> None:
         try:
             say(f"stored {paths.shown(store.save(run, paths.RESULTS))}")
         except LabError as error:
@@ -239,9 +241,9 @@ def _write_report(comparison: Comparison, directory: Path) -> None:
         say(f"wrote {paths.shown(directory / name)}")
 
 
-def _comparison(results: Sequence[Run | NotRun]) -> Comparison:
+def _comparison(results: Sequence[CapacityRun | NotRun]) -> Comparison:
     return Comparison(
-        tuple(result for result in results if isinstance(result, Run)),
+        tuple(result for result in results if isinstance(result, CapacityRun)),
         tuple(result for result in results if isinstance(result, NotRun)),
     )
 

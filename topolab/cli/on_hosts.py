@@ -18,7 +18,7 @@ from topolab.cli.plans import caution, runtime_on_hosts
 from topolab.experiments import on_hosts
 from topolab.limits import LIMITS
 from topolab.plan import Plan
-from topolab.results import NotRun, Run
+from topolab.results import CapacityRun, NotRun
 from topolab.runtimes import engine, hosts, images
 from topolab.runtimes.plays import Ended, Inventory, OnStep
 from topolab.runtimes.rollout import limits_of
@@ -108,7 +108,7 @@ def _logs(inventory: Inventory, topology: str, *, follow: bool) -> int:
         time.sleep(FOLLOW_S)
 
 
-def measured(inventory: Inventory, wanted: Wanted, plan: Plan) -> list[Run | NotRun]:
+def measured(inventory: Inventory, wanted: Wanted, plan: Plan) -> list[CapacityRun | NotRun]:
     """A topology's runs, one for each host."""
     runtime = runtime_on_hosts(wanted)
     return _watched(f"capacity {plan.name}", lambda step: list(on_hosts.capacity(inventory, runtime, plan, step)))

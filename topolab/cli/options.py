@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -35,6 +35,13 @@ class Wanted:
     route: Route = "gate"
     hold_s: float = 0.0
     runtime_name: str = "auto"
+
+    def with_requests(self, requests: int) -> Wanted:
+        return replace(self, requests=requests)
+
+    def with_sets(self, *sets: str) -> Wanted:
+        """The same with further overrides."""
+        return replace(self, sets=(*self.sets, *sets))
 
     def plan(self, name: str) -> Plan:
         """That topology with what was asked for. Raises `LabError` where it does not fit."""

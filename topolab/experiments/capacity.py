@@ -13,7 +13,7 @@ from topolab import findings, host, listeners
 from topolab.errors import LabError
 from topolab.model import predict
 from topolab.plan import Plan
-from topolab.results import Host, Measured, Observation, Run
+from topolab.results import CapacityRun, Host, Measured, Observation
 from topolab.runtimes.base import Event, Runtime, Stack
 from topolab.runtimes.lifecycle import temporary
 
@@ -37,11 +37,18 @@ class Pace:
         return cls(rate=max(1000.0, requests / 5))
 
 
-def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | None = None) -> Run:
+def capacity(
+    runtime: Runtime,
+    plan: Plan,
+    on_event: OnEvent,
+    *,
+    pace: Pace | None = None,
+    at_end: Callable[[Stack], None] = lambda _stack: None,
+) -> CapacityRun:
     """Brings the plan up, holds `plan.asked.requests` requests in it, and takes it down.
 
-    `plan` has passed `runtime.check`. Raises `LabError` when the stack or the instrument fails; then
-    nothing is left running.
+    `plan` has passed `runtime.check`; `at_end` gets the stack before it goes down. Raises `LabError` when the stack
+    or the instrument fails; then nothing is left running.
     """
     pace = pace or Pace.of(plan.asked.requests)
     clock = Clock()
@@ -52,7 +59,8 @@ def capacity(runtime: Runtime, plan: Plan, on_event: OnEvent, *, pace: Pace | No
             with stack.instrument(arguments(plan, pace)) as events:
                 observed = _observe(events, on_event)
         except LabError as error:
-            raise _what_died(runtime, stack, error) from error
+            raise what_died(runtime, stack, error) from error
+        at_end(stack)
         on_event({"event": "progress", "phase": "stopping"})
     run = judged(plan, runtime.name, observed, host.fingerprint(), versions, clock, command(plan, runtime.name))
     return replace(run, image_bytes=image_bytes)
@@ -82,11 +90,11 @@ def judged(
     versions: dict[str, str],
     clock: Clock,
     command: str,
-) -> Run:
+) -> CapacityRun:
     """What was observed beside what the model says of the same plan, and the reasons to doubt it."""
     predicted = replace(predict(plan, plan.asked.requests), queues=listeners.expected(plan))
     found = findings.examine(plan.asked, dict(plan.limits), predicted, observed)
-    return Run(
+    return CapacityRun(
         experiment="capacity",
         topology=plan.name,
         runtime=runtime,
@@ -107,18 +115,26 @@ def judged(
     )
 
 
-def _what_died(runtime: Runtime, stack: Stack, error: LabError) -> LabError:
+def what_died(runtime: Runtime, stack: Stack, error: LabError) -> LabError:
     """The instrument's error, or rather the server's, when it was the server that ended."""
+    try:
+        require_alive(runtime, stack)
+    except LabError as death:
+        return LabError(str(death), details=(str(error),))
+    return error
+
+
+def require_alive(runtime: Runtime, stack: Stack) -> None:
+    """Raises `LabError` when a server has ended: what was seen of it then says nothing of it."""
     dead = [f"{name}: {how}" for name, how in runtime.alive(stack.name).items() if how != "running"]
-    if not dead:
-        return error
-    return LabError(f"{stack.plan.name} died while it was measured: {', '.join(dead)}.", details=(str(error),))
+    if dead:
+        raise LabError(f"{stack.plan.name} died while it was measured: {', '.join(dead)}.")
 
 
-def command(plan: Plan, runtime: str, where: Sequence[str] = ()) -> str:
+def command(plan: Plan, runtime: str, where: Sequence[str] = (), experiment: str = "capacity") -> str:
     """What to type to measure this plan again; `where` are the words that name its host."""
     asked = plan.asked
-    words = ["topolab", "capacity", plan.name, *where, "--runtime", runtime, "--requests", str(asked.requests)]
+    words = ["topolab", experiment, plan.name, *where, "--runtime", runtime, "--requests", str(asked.requests)]
     if asked.limits_name != "default":
         words += ["--limits", asked.limits_name]
     if asked.route != "gate":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from topolab.errors import LabError, NotRunnable
 from topolab.experiments.capacity import OnEvent, capacity
 from topolab.plan import Plan
-from topolab.results import NotRun, Run
+from topolab.results import CapacityRun, NotRun
 from topolab.runtimes.base import Runtime, Say
 
 OnStart = Callable[[str, int, int], None]  # topology, its number from 1, how many in all
@@ -15,7 +15,7 @@ OnStart = Callable[[str, int, int], None]  # topology, its number from 1, how ma
 
 def compare(
     runtime: Runtime, plans: Sequence[Plan], *, say: Say, on_start: OnStart, on_event: OnEvent
-) -> Iterator[Run | NotRun]:
+) -> Iterator[CapacityRun | NotRun]:
     """Measures each plan and yields its result at once, so that a later crash loses nothing.
 
     Every plan is checked, and everything they need is made, before the first one starts.

@@ -9,13 +9,13 @@ from topolab.errors import LabError
 from topolab.experiments.capacity import Clock, Pace, arguments, command, judged, observation
 from topolab.limits import LIMITS
 from topolab.plan import Plan
-from topolab.results import Host, NotRun, Run, SettingValue
+from topolab.results import CapacityRun, Host, NotRun, SettingValue
 from topolab.runtimes import greeting, hosts
 from topolab.runtimes.plays import Inventory, OnStep
 from topolab.runtimes.rollout import HostRuntime
 
 
-def capacity(inventory: Inventory, runtime: HostRuntime, plan: Plan, on_step: OnStep) -> Iterator[Run | NotRun]:
+def capacity(inventory: Inventory, runtime: HostRuntime, plan: Plan, on_step: OnStep) -> Iterator[CapacityRun | NotRun]:
     """One result for each host, in the order of their names. Raises `LabError` when none could be asked."""
     clock = Clock()
     ended = hosts.measure(inventory, plan, runtime, arguments(plan, Pace.of(plan.asked.requests)), on_step=on_step)
@@ -32,7 +32,9 @@ def capacity(inventory: Inventory, runtime: HostRuntime, plan: Plan, on_step: On
             raise LabError(f"{name}: its answer can't be read: {error}. Is ansible/ of this same version?") from error
 
 
-def _run(name: str, runtime: HostRuntime, plan: Plan, result: Mapping[str, Any], clock: Clock, again: str) -> Run:
+def _run(
+    name: str, runtime: HostRuntime, plan: Plan, result: Mapping[str, Any], clock: Clock, again: str
+) -> CapacityRun:
     there = plan.with_limits(_limits(runtime, plan, result)).on(cpus=result["host"]["cores"])
     versions = greeting.versions(result["greeting"], plan)
     return judged(there, runtime, observation(result["observation"]), _host(name, result), versions, clock, again)

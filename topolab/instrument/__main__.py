@@ -13,13 +13,17 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from topolab.errors import LabError
 from topolab.instrument.addresses import Listener, TcpAddress, parse_listener, parse_tcp
-from topolab.instrument.asked import SLEEP_AT_MOST_S, Asked, Subject
+from topolab.instrument.asked import SLEEP_AT_MOST_S, Asked, BurstAsked, IdentityAsked, IsolationAsked, Subject
+from topolab.instrument.burst import burst
 from topolab.instrument.capacity import capacity
+from topolab.instrument.deadwork import deadwork
 from topolab.instrument.events import Events
+from topolab.instrument.identity import identity
+from topolab.instrument.isolation import isolation
 from topolab.instrument.processes import Stopped
 from topolab.instrument.readback import readback
 from topolab.instrument.stack import Stack
@@ -28,12 +32,22 @@ from topolab.results import Route
 T = TypeVar("T")
 Number = TypeVar("Number", int, float)
 
+# By name: what runs, what it is asked for, and the question that it answers.
+EXPERIMENTS: dict[str, tuple[Callable[[Any, Events], Any], type[Subject], str]] = {
+    "capacity": (capacity, Asked, "where are N requests?"),
+    "readback": (readback, Subject, "what did the kernel make of the limits and queues?"),
+    "identity": (identity, IdentityAsked, "who serves which request?"),
+    "isolation": (isolation, IsolationAsked, "is what a request has left somewhere still its own?"),
+    "deadwork": (deadwork, Asked, "what runs for clients that have gone?"),
+    "burst": (burst, BurstAsked, "how long do requests wait that come all at once?"),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     events = Events()
     try:
-        asked = parse(argv)
-        events.result(capacity(asked, events) if isinstance(asked, Asked) else readback(asked, events))
+        name, asked = parse(argv)
+        events.result(EXPERIMENTS[name][0](asked, events))
     except LabError as error:
         events.failed(str(error))
         return 2
@@ -49,7 +63,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(argv: Sequence[str] | None = None) -> Asked | Subject:
+def parse(argv: Sequence[str] | None = None) -> tuple[str, Subject]:
+    """The experiment's name, and what it is asked for."""
+    subject = _subject()
+    held = _held()
+    program = argparse.ArgumentParser(prog="python -m topolab.instrument", description=__doc__.partition("\n")[2])
+    experiments = program.add_subparsers(dest="experiment", required=True)
+    parsers = {
+        name: experiments.add_parser(name, parents=[subject, *([held] if kind is Asked else [])], help=text)
+        for name, (_run, kind, text) in EXPERIMENTS.items()
+    }
+    for option, kind, default, text in IDENTITY:
+        parsers["identity"].add_argument(option, type=kind, default=default, help=f"{text} (%(default)s)")
+    isolation_ = parsers["isolation"]
+    isolation_.add_argument("--requests", type=_positive(int), required=True, metavar="N")
+    isolation_.add_argument(
+        "--wait-ms", type=_positive(float), default=50.0, help="how long each view waits (%(default)g)"
+    )
+    isolation_.add_argument("--use-async", action="store_true", help="ask an async view")
+    burst_ = parsers["burst"]
+    burst_.add_argument("--requests", type=_positive(int), required=True, metavar="N")
+    burst_.add_argument("--deadline", type=_positive(float), default=20.0, dest="deadline_s", metavar="SECONDS")
+
+    given = vars(program.parse_args(argv))
+    name = given.pop("experiment")
+    stack = _stack(parsers[name], given.pop("listener"), given.pop("gate"))
+    if given.get("hold_s") and given["route"] == "sleep":
+        parsers[name].error("--hold: handlers that sleep end by themselves; hold with --route gate or --route async")
+    return name, EXPERIMENTS[name][1](stack=stack, **given)
+
+
+def _subject() -> argparse.ArgumentParser:
+    """What every experiment is told."""
     subject = argparse.ArgumentParser(add_help=False)
     subject.add_argument(
         "--listener", type=_value(parse_listener), action="append", required=True, metavar="SERVICE=ADDRESS",
@@ -62,50 +107,35 @@ def parse(argv: Sequence[str] | None = None) -> Asked | Subject:
         help="how many processes of the app have to have answered before it starts (%(default)s)",
     )  # fmt: skip
     subject.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
+    return subject
 
-    program = argparse.ArgumentParser(prog="python -m topolab.instrument", description=__doc__.partition("\n")[2])
-    experiments = program.add_subparsers(dest="experiment", required=True)
-    experiments.add_parser("readback", parents=[subject], help="what did the kernel make of the limits and queues?")
-    parser = experiments.add_parser("capacity", parents=[subject], help="where are N requests?")
-    parser.add_argument("--requests", type=_positive(int), required=True, metavar="N")
-    parser.add_argument(
+
+def _held() -> argparse.ArgumentParser:
+    """What those are told that hold requests."""
+    held = argparse.ArgumentParser(add_help=False)
+    held.add_argument("--requests", type=_positive(int), required=True, metavar="N")
+    held.add_argument(
         "--route", choices=get_args(Route), default="gate",
         help="how a handler waits: for the gate, asleep (it then holds no descriptor and ends by itself), or for the "
         "gate as an async view (%(default)s)",
     )  # fmt: skip
-    parser.add_argument(
+    held.add_argument(
         "--sleep-s", type=_positive(float, SLEEP_AT_MOST_S), default=8.0, metavar="SECONDS",
         help="how long a handler of the route sleep sleeps; all must be at rest before the first wakes (%(default)g)",
     )  # fmt: skip
-    parser.add_argument(
+    held.add_argument(
         "--rate", type=_positive(float), default=2000.0, help="connections opened per second (%(default)g)"
     )
-    parser.add_argument(
-        "--hold", type=_positive(float, from_zero=True), default=0.0, metavar="SECONDS",
+    held.add_argument(
+        "--hold", type=_positive(float, from_zero=True), default=0.0, dest="hold_s", metavar="SECONDS",
         help="keep all held for so long after the census, note what they get meanwhile, and follow the unanswered as "
         "well after the release (%(default)g)",
     )  # fmt: skip
-    parser.add_argument(
-        "--deadline", type=_positive(float), default=60.0, metavar="SECONDS",
+    held.add_argument(
+        "--deadline", type=_positive(float), default=60.0, dest="deadline_s", metavar="SECONDS",
         help="for coming to rest, and again (plus the hold) for the last answer after the release (%(default)g)",
     )  # fmt: skip
-    given = program.parse_args(argv)
-    stack = _stack(parser, given.listener, given.gate)
-    if given.experiment == "readback":
-        return Subject(stack, given.processes, given.watch_stdin)
-    if given.hold and given.route == "sleep":
-        parser.error("--hold: handlers that sleep end by themselves; hold with --route gate or --route async")
-    return Asked(
-        stack=stack,
-        requests=given.requests,
-        route=given.route,
-        sleep_s=given.sleep_s,
-        processes=given.processes,
-        rate=given.rate,
-        hold_s=given.hold,
-        deadline_s=given.deadline,
-        watch_stdin=given.watch_stdin,
-    )
+    return held
 
 
 def _stack(parser: argparse.ArgumentParser, listeners: Sequence[Listener], gate: TcpAddress) -> Stack:
@@ -145,6 +175,20 @@ def _positive(
         raise argparse.ArgumentTypeError(f'"{text}" is not {low}{f", {at_most:g} at most" if at_most < 1e9 else ""}')
 
     return convert
+
+
+# Of identity: option, type, default, help.
+IDENTITY: tuple[tuple[str, Callable[[str], int | float], int | float, str], ...] = (
+    ("--handlers", _positive(int), 1, "handlers of each process"),
+    ("--successive", _positive(int), 30, "requests one after the other"),
+    ("--concurrent", _positive(int), 40, "requests at once"),
+    ("--concurrent-ms", _positive(float), 100.0, "how long each of those takes"),
+    ("--mixed", _positive(int, from_zero=True), 400, "short and long requests mixed"),
+    ("--rate", _positive(float), 100.0, "of the mix, per second"),
+    ("--short-ms", _positive(float, from_zero=True), 2.0, "a short one takes so long"),
+    ("--long-ms", _positive(float), 400.0, "a long one takes so long"),
+    ("--threshold-s", _positive(float), 0.05, "a wait counts from here on"),
+)
 
 
 if __name__ == "__main__":

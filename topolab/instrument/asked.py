@@ -20,6 +20,38 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityAsked(Subject):
+    """One identity experiment: so many requests one by one, so many at once, and a mix of short and long ones."""
+
+    handlers: int  # that each process has
+    successive: int
+    concurrent: int
+    concurrent_ms: float
+    mixed: int
+    rate: float  # of the mix, requests per second
+    short_ms: float
+    long_ms: float
+    threshold_s: float  # from which a wait counts
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationAsked(Subject):
+    """One isolation experiment."""
+
+    requests: int
+    wait_ms: float
+    use_async: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BurstAsked(Subject):
+    """One burst."""
+
+    requests: int
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Asked(Subject):
     """One capacity experiment."""
 

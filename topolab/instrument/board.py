@@ -36,7 +36,7 @@ class Board:
     def __init__(self, requests: int, *, gates: int = 1, client_processes: int = 1) -> None:
         self.requests = requests
         self.client_processes = client_processes  # request i belongs to process i % client_processes
-        self._memory = memoryview(mmap.mmap(-1, requests * 24 + gates * 48 + 8))
+        self._memory = memoryview(mmap.mmap(-1, requests * 26 + gates * 48 + 8))
         self._used = 0
         # by the coordinator, before it gives the order to open
         self.start_ns = self._take("q", 1)
@@ -56,6 +56,8 @@ class Board:
         self.leaving = self._take("B", requests)  # by the coordinator: 1 tells the client to leave
         self.asleep = self._take("B", requests)  # by a gate: 1 for a handler that announced itself and sleeps
         self.in_handler = self._take("B", requests)  # by a gate: 1 while a handler is blocked at it, or is asleep
+        self.called = self._take("B", requests)  # by a gate: 1 once a handler has called it for this request
+        self.let_go = self._take("B", requests)  # by a gate: 1 once that handler has been let go and has hung up
 
     def _take(self, code: str, count: int) -> memoryview[int]:
         size = {"q": 8, "H": 2, "B": 1}[code] * count

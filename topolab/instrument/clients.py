@@ -44,8 +44,11 @@ def source_address(process: int) -> str:
 class Clients:
     """One process of clients: those of `range(index, requests, step)`, at `rate / step` per second."""
 
-    def __init__(self, board: Board, target: TcpAddress, path: str, *, rate: float, index: int, step: int) -> None:
+    def __init__(
+        self, board: Board, target: TcpAddress, path: str, *, rate: float, index: int, step: int, hard: bool = True
+    ) -> None:
         self._board = board
+        self._hard = hard  # whether to hang up by RST, or by FIN as a person's browser does
         self._target = target.pair
         self._source = (source_address(index), 0)
         self._requests = iter(range(index, board.requests, step))
@@ -99,7 +102,8 @@ class Clients:
             return
         try:
             client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_HARD)
+            if self._hard:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_HARD)
             client.bind(self._source)
             with contextlib.suppress(BlockingIOError):
                 client.connect(self._target)

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from topolab.results import Observation, ReadBack, to_json
 
-Phase = Literal["settling", "opening", "resting", "census", "holding", "releasing"]
+Phase = Literal[
+    "settling", "opening", "resting", "census", "holding", "releasing", "one by one", "at once", "mixed", "watching"
+]
 EVERY_S = 0.1
 
 

@@ -55,6 +55,8 @@ class Gate:
         self._lines: dict[int, bytes] = {}  # of those of them whose line is not whole yet: what they said so far
         self._waiting: set[int] = set()  # callers that wait for GO
         self._held: dict[int, int] = {}  # those of them that came on behalf of one of our requests, and which
+        self._request: dict[int, int] = {}  # of each caller that came on behalf of one of ours, which
+        self._let_go_fds: set[int] = set()
         self._released = False
         self._deaf = True  # whether the listener is left alone
 
@@ -122,6 +124,9 @@ class Gate:
         ours = 0 <= request < board.requests
         if not ours:
             board.strangers[index] += 1
+        else:
+            board.called[request] = 1
+            self._request[fd] = request
         if words[:1] == [b"SLEEP"]:
             if ours:
                 board.asleep[request] = board.in_handler[request] = 1
@@ -139,6 +144,7 @@ class Gate:
     def _let_go(self, fd: int) -> None:
         with contextlib.suppress(OSError):  # it is gone: its end arrives as an event
             self._callers[fd].send(GO)
+            self._let_go_fds.add(fd)
 
     def _release(self) -> None:
         self._released = True
@@ -152,6 +158,11 @@ class Gate:
         self._lines.pop(fd, None)
         self._board.unread[self._index] = len(self._lines)
         self._waiting.discard(fd)
+        request = self._request.pop(fd, None)
+        if fd in self._let_go_fds:
+            self._let_go_fds.discard(fd)
+            if request is not None:
+                self._board.let_go[request] = 1
         self._board.departed[self._index] += 1
         if fd in self._held:
             self._board.in_handler[self._held.pop(fd)] = 0

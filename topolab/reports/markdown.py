@@ -7,7 +7,7 @@ import re
 from topolab.errors import LabError
 from topolab.ledger import Ledger
 from topolab.reports import words
-from topolab.results import Comparison, NotRun, Run
+from topolab.results import CapacityRun, Comparison, NotRun
 
 BEGIN, END = "<!-- topolab -->", "<!-- /topolab -->"
 
@@ -36,7 +36,7 @@ def proof(comparison: Comparison) -> str:
     """Every cell of a proof, one line each: what was asked, predicted, measured; then findings and what was not run."""
     head = ["Topology", "With", "N", "Runtime", "Predicted", "Measured", "Bound by", "Image", "Verdict"]
     lines = [head, ["---"] * len(head)]
-    cells: list[Run | NotRun] = sorted((*comparison.runs, *comparison.not_run), key=lambda cell: cell.topology)
+    cells: list[CapacityRun | NotRun] = sorted((*comparison.runs, *comparison.not_run), key=lambda cell: cell.topology)
     for cell in cells:
         asked = cell.asked
         what = [
@@ -44,7 +44,7 @@ def proof(comparison: Comparison) -> str:
             _escaped(words.deviations(asked)) if asked else "",
             str(asked.requests if asked else ""),
         ]
-        if isinstance(cell, Run):
+        if isinstance(cell, CapacityRun):
             row = _row(cell, comparison)
             image = ", ".join(f"{size / 1e6:.0f} MB" for size in cell.image_bytes.values())
             lines.append([*what, cell.runtime, *row[1:4], image, row[-1]])
@@ -69,7 +69,7 @@ def insert(document: str, comparison: Comparison) -> str:
     return f"{before}{begin}\n{table(comparison)}{end}{after}"
 
 
-def _row(run: Run, comparison: Comparison) -> list[str]:
+def _row(run: CapacityRun, comparison: Comparison) -> list[str]:
     return [
         _escaped(words.label(run, comparison)),
         _places(run.predicted.ledger, run),
@@ -86,7 +86,7 @@ def _gap(gap: NotRun, comparison: Comparison) -> str:
     return f"- **{what}** {label}: {reason} Type: {_code(gap.remedy)}"
 
 
-def _places(ledger: Ledger, run: Run) -> str:
+def _places(ledger: Ledger, run: CapacityRun) -> str:
     return words.phrase(ledger, with_service=words.fronted(run))
 
 

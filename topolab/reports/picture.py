@@ -10,7 +10,7 @@ from topolab.reports import words
 from topolab.reports.looks import ALARM, LOOKS, MUTED
 from topolab.reports.sheet import Segment, Sheet
 from topolab.reports.svg import portable
-from topolab.results import Comparison, NotRun, Run
+from topolab.results import CapacityRun, Comparison, NotRun
 
 Width = Literal["wide", "narrow"]
 
@@ -34,7 +34,7 @@ def svg(comparison: Comparison, width: Width = "wide", *, titled: bool = True) -
         figure = Figure(dpi=72, facecolor="white")  # one point is one pixel
         sheet = Sheet(figure, *_SIZES[width])
         _head(sheet, comparison, titled=titled)
-        entries: list[Run | NotRun] = [*comparison.runs, *comparison.not_run]
+        entries: list[CapacityRun | NotRun] = [*comparison.runs, *comparison.not_run]
         for entry in entries:
             _entry(sheet, entry, comparison, left=_NAMES if width == "wide" else 0)
         _caption(sheet, comparison)
@@ -77,27 +77,27 @@ def _head(sheet: Sheet, comparison: Comparison, *, titled: bool) -> None:
     )
 
 
-def _entry(sheet: Sheet, entry: Run | NotRun, comparison: Comparison, *, left: int) -> None:
+def _entry(sheet: Sheet, entry: CapacityRun | NotRun, comparison: Comparison, *, left: int) -> None:
     """One topology: its name, at the left or (left=0) above, and its bars."""
     top = sheet.y
-    settings = words.changed(entry) if isinstance(entry, Run) else ""
+    settings = words.changed(entry) if isinstance(entry, CapacityRun) else ""
     sheet.write(0, words.name(entry, comparison), size=13, bold=True, advance=3, width=left)
-    if isinstance(entry, Run) and entry.verdict == "SUSPECT":
+    if isinstance(entry, CapacityRun) and entry.verdict == "SUSPECT":
         sheet.write(0, "SUSPECT", size=11.5, bold=True, colour=ALARM, advance=3, width=left)
-    about = [settings, words.bound_phrase(entry) if isinstance(entry, Run) else ""]
+    about = [settings, words.bound_phrase(entry) if isinstance(entry, CapacityRun) else ""]
     for line in filter(None, about if left else [", ".join(filter(None, about))]):
         sheet.write(0, line, size=11.5, colour=MUTED, advance=3, width=left)
     bottom = sheet.y
     if left:
         sheet.y = top
-    if isinstance(entry, Run):
+    if isinstance(entry, CapacityRun):
         _bars(sheet, entry, left)
     else:
         sheet.write(left, f"{words.absence(entry).capitalize()}: {entry.reason}", size=12, colour=MUTED, advance=0)
     sheet.y = max(bottom, sheet.y) + 18
 
 
-def _bars(sheet: Sheet, run: Run, left: int) -> None:
+def _bars(sheet: Sheet, run: CapacityRun, left: int) -> None:
     total = max(run.asked.requests, run.measured.ledger.total, run.predicted.ledger.total)
     rows = words.rows(run)
     measured = [_segment(run, row, row.measured, "measured") for row in rows if row.measured]
@@ -119,11 +119,11 @@ def _bars(sheet: Sheet, run: Run, left: int) -> None:
         sheet.write(left, f"predicted {_phrase(run, 'predicted')}", size=12, colour=MUTED, advance=2)
 
 
-def _segment(run: Run, row: words.Row, count: int, what: Literal["measured", "predicted"]) -> Segment:
+def _segment(run: CapacityRun, row: words.Row, count: int, what: Literal["measured", "predicted"]) -> Segment:
     return Segment(count, LOOKS[row.spot], f"{what}: {words.number(count)} {row.name}")
 
 
-def _phrase(run: Run, what: Literal["measured", "predicted"]) -> str:
+def _phrase(run: CapacityRun, what: Literal["measured", "predicted"]) -> str:
     ledger = run.measured.ledger if what == "measured" else run.predicted.ledger
     return words.phrase(ledger, with_service=words.fronted(run))
 

@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from topolab.reports import words
-from topolab.results import NotRun, Run
+from topolab.results import CapacityRun, NotRun
 
 PHASES = {  # the instrument's phases, in a person's words; other phases are shown as they are
     "settling": "waiting for its processes",
@@ -72,7 +72,7 @@ class Progress:
             self._bars.update(task, completed=done, total=of or None, refresh=phase != self._phase)
         self._phase = phase
 
-    def finish(self, run: Run | NotRun) -> None:
+    def finish(self, run: CapacityRun | NotRun) -> None:
         """The topology is done, one way or the other: its line stays."""
         self._clear()
         if isinstance(run, NotRun):
@@ -80,6 +80,11 @@ class Progress:
         else:
             places = words.phrase(run.measured.ledger, with_service=words.fronted(run), separator=", ")
             self._print(f"{self._at}: {places}; {run.verdict}, {run.seconds:.1f} s")
+
+    def ended(self, how: str) -> None:
+        """The same for what is no run of one topology: what became of it, in one line."""
+        self._clear()
+        self._print(f"{self._at}: {words.one_line(how)}")
 
     def _clear(self) -> None:
         for task in self._bars.task_ids:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from topolab.reports import words
 from topolab.reports.progress import Progress
-from topolab.results import Comparison, Finding, InstrumentReport, NotRun, Run
+from topolab.results import CapacityRun, Comparison, Finding, InstrumentReport, NotRun
 
 __all__ = ["Progress", "ledger", "table"]
 
@@ -34,7 +34,7 @@ def table(comparison: Comparison) -> RenderableType:
     return _spaced(parts)
 
 
-def ledger(run: Run) -> RenderableType:
+def ledger(run: CapacityRun) -> RenderableType:
     """One run: place by place, the listeners, what came after the release, and how far to trust it."""
     head = Text.assemble(
         (words.clean(run.topology), "bold"),
@@ -91,7 +91,7 @@ class _Command:
         yield Text.assemble((self.label, "dim"), f" \\\n{indent}".join(lines), overflow="fold")
 
 
-def _lines(run: Run, comparison: Comparison, *, wide: bool) -> Iterator[list[Text]]:
+def _lines(run: CapacityRun, comparison: Comparison, *, wide: bool) -> Iterator[list[Text]]:
     """A run's lines of the table: one per place, and as many more as the other columns need."""
     name = words.clean(words.name(run, comparison))
     rest = [words.clean(changes)] if (changes := words.changed(run)) else []
@@ -113,7 +113,7 @@ def _lines(run: Run, comparison: Comparison, *, wide: bool) -> Iterator[list[Tex
         yield list(cells)
 
 
-def _places(run: Run) -> Table:
+def _places(run: CapacityRun) -> Table:
     grid = _grid()
     grid.add_column("Place", no_wrap=True)
     grid.add_column("Predicted", justify="right", no_wrap=True)
@@ -129,7 +129,7 @@ def _places(run: Run) -> Table:
     return grid
 
 
-def _listeners(run: Run) -> Table:
+def _listeners(run: CapacityRun) -> Table:
     grid = _grid()
     grid.add_column("Listener")
     grid.add_column("Recv-Q", justify="right", no_wrap=True)
@@ -143,17 +143,17 @@ def _listeners(run: Run) -> Table:
     return grid
 
 
-def _bound(run: Run) -> Text:
+def _bound(run: CapacityRun) -> Text:
     because = f"\n{words.clean(run.predicted.because)}" if run.predicted.because else ""
     return Text.assemble(("Bound by: ", "dim"), words.clean(words.bound(run)), because)
 
 
-def _held(run: Run) -> RenderableType:
+def _held(run: CapacityRun) -> RenderableType:
     head = Text(f"Held for {run.asked.hold_s:g} s more; since they were opened they got:", "dim")
     return Group(head, *(_indented(words.outcome(outcome)) for outcome in run.held))
 
 
-def _after(run: Run) -> Text:
+def _after(run: CapacityRun) -> Text:
     after = run.after_release
     text = ", ".join(words.released(after))
     last = f"; the last answer after {after.seconds_to_last:.1f} s" if after.answered else ""
@@ -193,7 +193,7 @@ def _measured(row: words.Row) -> Text:
     return Text(words.number(row.measured)) if row.agrees else Text(f"!= {words.number(row.measured)}", "bold red")
 
 
-def _verdict(run: Run) -> Text:
+def _verdict(run: CapacityRun) -> Text:
     return Text(run.verdict, "green" if run.verdict == "VALID" else "bold red")
 
 

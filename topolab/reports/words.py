@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topolab.ledger import SPOTS, Ledger, Place, PlaceCount, Service, Spot
-from topolab.results import AfterRelease, Asked, Comparison, Host, NotRun, Outcome, Run
+from topolab.results import AfterRelease, Asked, CapacityRun, Comparison, Host, NotRun, Outcome
 
 NAMES: dict[Place, str] = {
     "handler": "handler",
@@ -60,7 +60,7 @@ def one_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def fronted(run: Run) -> bool:
+def fronted(run: CapacityRun) -> bool:
     """Whether a front server stands before the app: its places then need the service's name."""
     services = {place.service for place in (*run.predicted.places, *run.measured.places)}
     services |= {queue.service for queue in run.measured.listeners}
@@ -77,7 +77,7 @@ def meaning(spot: Spot, *, with_service: bool) -> str:
     return (_SERVICE_MEANINGS[service] if with_service else "") + MEANINGS[place]
 
 
-def rows(run: Run) -> tuple[Row, ...]:
+def rows(run: CapacityRun) -> tuple[Row, ...]:
     """Every place that the model or the census puts somebody at, from the handler outwards."""
     with_service = fronted(run)
     pairs = ((spot, run.predicted.ledger.at(*spot), run.measured.ledger.at(*spot).count) for spot in SPOTS)
@@ -114,14 +114,14 @@ def phrase(ledger: Ledger, *, with_service: bool, separator: str = " · ") -> st
     )
 
 
-def bound(run: Run) -> str:
+def bound(run: CapacityRun) -> str:
     """The setting or limit that draws the line, or which one would be the first to."""
     if run.predicted.bound_by:
         return run.predicted.bound_by
     return f"nothing (next: {run.predicted.next_limit})" if run.predicted.next_limit else "nothing"
 
 
-def bound_phrase(run: Run) -> str:
+def bound_phrase(run: CapacityRun) -> str:
     """`bound by threads`; where all are in a handler, `next limit: nofile`."""
     if run.predicted.bound_by or not run.predicted.next_limit:
         return f"bound by {run.predicted.bound_by or 'nothing'}"
@@ -145,26 +145,26 @@ def outcome(it: Outcome) -> str:
     return f"{number(it.count)} {place}: {fates.get(it.fate, f'{it.fate} after {times}')}"
 
 
-def name(run: Run | NotRun, comparison: Comparison) -> str:
+def name(run: CapacityRun | NotRun, comparison: Comparison) -> str:
     """The topology; with its runtime or its host, where the comparison has several."""
-    everything: tuple[Run | NotRun, ...] = (*comparison.runs, *comparison.not_run)
+    everything: tuple[CapacityRun | NotRun, ...] = (*comparison.runs, *comparison.not_run)
     runtime = f" ({run.runtime})" if len({other.runtime for other in everything}) > 1 else ""
     host = f" on {host_name(run) or 'this machine'}" if len({host_name(other) for other in everything}) > 1 else ""
     return f"{run.topology}{runtime}{host}"
 
 
-def host_name(run: Run | NotRun) -> str:
+def host_name(run: CapacityRun | NotRun) -> str:
     """The inventory's name of the host; empty for the lab's own machine."""
-    return run.host.name if isinstance(run, Run) else run.host
+    return run.host.name if isinstance(run, CapacityRun) else run.host
 
 
-def label(run: Run | NotRun, comparison: Comparison) -> str:
+def label(run: CapacityRun | NotRun, comparison: Comparison) -> str:
     """All that sets this run apart from the others: `gunicorn-gthread workers=4`."""
-    changes = changed(run) if isinstance(run, Run) else ""
+    changes = changed(run) if isinstance(run, CapacityRun) else ""
     return f"{name(run, comparison)} {changes}".rstrip()
 
 
-def changed(run: Run) -> str:
+def changed(run: CapacityRun) -> str:
     """What was asked for that is not the topology's own: `workers=4 nofile=1024`."""
     return deviations(run.asked)
 

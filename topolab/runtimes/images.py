@@ -19,7 +19,7 @@ from topolab.runtimes.base import Say
 COMPOSE_FILE = paths.COMPOSE / "compose.yaml"
 FRONT_FILE = paths.COMPOSE / "front.yaml"
 NOT_IN_IMAGES = {"server.yaml", "requirements.in"}  # as in .dockerignore
-INSTRUMENT_MODULES = ("__init__", "errors", "ledger", "results")  # what the instrument imports of the lab
+INSTRUMENT_MODULES = ("__init__", "behaviours", "errors", "ledger", "results")  # what the instrument imports of the lab
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,40 @@
+"""Burst: how long do instant requests wait that all come at once to an idle server, and what does the backlog do?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from topolab.behaviours import Burst, BurstAt, BurstRun
+from topolab.experiments.beside import beside
+from topolab.experiments.capacity import OnEvent
+from topolab.listeners import planned
+from topolab.plan import Plan
+from topolab.results import Finding
+from topolab.runtimes.base import Runtime
+
+DEADLINE_S = 20.0
+
+
+def run(runtime: Runtime, plans: Sequence[Plan], on_event: OnEvent) -> BurstRun:
+    """The same burst for each plan: the topology as it is, and with other backlogs."""
+    bursts, found, envelopes = [], [], []
+    for plan in plans:
+        words = ["--requests", str(plan.asked.requests), "--deadline", f"{DEADLINE_S:g}"]
+        seen = beside(runtime, plan, "burst", words, Burst, on_event)
+        result: Burst = seen.result
+        envelopes.append(seen)
+        backlog = _backlog(plan)
+        bursts.append(BurstAt(backlog, result))
+        if result.failed:
+            found.append(
+                Finding("requests_failed", f"{result.failed} of {result.requests} at backlog {backlog} failed.")
+            )
+    return BurstRun(**envelopes[0].judged(found), bursts=tuple(bursts))
+
+
+def _backlog(plan: Plan) -> int:
+    """Of the listener that clients come to; as it is set, where the model counts no queue because it never fills."""
+    if queues := planned(plan):
+        return queues[-1].backlog
+    service = plan.front or plan.app
+    return int(plan.settings[service.name].get("backlog", 0))

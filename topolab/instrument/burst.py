@@ -1,0 +1,40 @@
+"""The burst experiment: how long do instant requests wait that all come at once to an idle server?"""
+
+from __future__ import annotations
+
+from topolab.behaviours import Burst
+from topolab.instrument.asked import BurstAsked
+from topolab.instrument.board import PENDING, Fate
+from topolab.instrument.events import Events
+from topolab.instrument.exchange import Due, exchange
+from topolab.instrument.processes import Team, raise_descriptor_limit
+from topolab.instrument.settling import settle
+
+SLOW_S = 0.9  # the kernel repeats a dropped handshake after 1 s
+
+
+def burst(asked: BurstAsked, events: Events) -> Burst:
+    """Opens them as fast as it can, and follows each to its end."""
+    raise_descriptor_limit()
+    with Team(watch_stdin=asked.watch_stdin) as team:
+        settle(
+            asked.stack, team, processes=asked.processes, on_process=lambda _pid: None,
+            on_seen=lambda done: events.progress("settling", done, asked.processes),
+        )  # fmt: skip
+        answers = exchange(
+            asked.stack.entry, [Due("/healthz")] * asked.requests, team,
+            deadline_s=asked.deadline_s, on_done=lambda done, of: events.progress("at once", done, of),
+        )  # fmt: skip
+    took = sorted((answer.ended_ns - answer.opened_ns) / 1e9 for answer in answers if answer.fate == Fate.ANSWERED)
+    pending = sum(answer.fate in PENDING for answer in answers)
+    return Burst(
+        requests=len(answers),
+        answered=len(took),
+        failed=len(answers) - len(took) - pending,
+        unanswered=pending,
+        slow_s=SLOW_S,
+        slow=sum(seconds >= SLOW_S for seconds in took) + pending,
+        p50_s=round(took[len(took) // 2], 4) if took else 0.0,
+        p99_s=round(took[min(len(took) - 1, int(len(took) * 0.99))], 4) if took else 0.0,
+        max_s=round(took[-1], 4) if took else 0.0,
+    )
