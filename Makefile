@@ -52,7 +52,7 @@ capacity: $(READY)  ## Measure where REQUESTS=1000 requests stand in TOPOLOGY=x 
 	@$(NAMED)$(PLAN) $(TOPOLAB) capacity --runtime "$$RUNTIME" $(ON) --hold "$$HOLD" "$$@" -- $$TOPOLOGY
 
 fit: setup  ## Find the settings of TOPOLOGY=x that hold IN_FLIGHT=2000 and let QUEUE=500 wait, and prove them
-	@$(NAMED)$(SETS) $(TOPOLAB) fit --runtime "$$RUNTIME" --limits "$$LIMITS" --in-flight "$$IN_FLIGHT" --queue "$$QUEUE" "$$@" -- $$TOPOLOGY
+	@$(NAMED)$(if $(value IN_FLIGHT),,$(error Say how many: make fit TOPOLOGY=x IN_FLIGHT=2000))$(SETS) $(TOPOLAB) fit --runtime "$$RUNTIME" --limits "$$LIMITS" --in-flight "$$IN_FLIGHT" --queue "$$QUEUE" "$$@" -- $$TOPOLOGY
 
 sensitivity: setup  ## Double one setting or limit of TOPOLOGY=x at a time: which one moves the ledger?
 	@$(PLAN) $(TOPOLAB) sensitivity --runtime "$$RUNTIME" "$$@" -- $$TOPOLOGY

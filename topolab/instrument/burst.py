@@ -8,7 +8,7 @@ from topolab.instrument.board import PENDING, Fate
 from topolab.instrument.events import Events
 from topolab.instrument.exchange import Due, exchange
 from topolab.instrument.processes import Team, raise_descriptor_limit
-from topolab.instrument.settling import settle
+from topolab.instrument.settling import until_settled
 
 SLOW_S = 0.9  # the kernel repeats a dropped handshake after 1 s
 
@@ -17,10 +17,7 @@ def burst(asked: BurstAsked, events: Events) -> Burst:
     """Opens them as fast as it can, and follows each to its end."""
     raise_descriptor_limit()
     with Team(watch_stdin=asked.watch_stdin) as team:
-        settle(
-            asked.stack, team, processes=asked.processes, on_process=lambda _pid: None,
-            on_seen=lambda done: events.progress("settling", done, asked.processes),
-        )  # fmt: skip
+        until_settled(asked, team, events)
         answers = exchange(
             asked.stack.entry, [Due("/healthz")] * asked.requests, team,
             deadline_s=asked.deadline_s, on_done=lambda done, of: events.progress("at once", done, of),

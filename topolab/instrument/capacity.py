@@ -16,7 +16,7 @@ from topolab.instrument.events import Events
 from topolab.instrument.gate import Gate, listen
 from topolab.instrument.processes import Child, Team, processes_for, raise_descriptor_limit
 from topolab.instrument.releasing import release
-from topolab.instrument.settling import settle
+from topolab.instrument.settling import until_settled
 from topolab.results import InstrumentReport, Observation, Outcome
 
 LEAD_NS = 5_000_000  # from the order to open to the first opening
@@ -33,10 +33,7 @@ def capacity(asked: Asked, events: Events) -> Observation:
         clients = [team.fork("clients", _clients(asked, board, index, many).run) for index in range(many)]
 
         reader = LimitsReader(ours=team.pids)
-        settled = settle(
-            asked.stack, team, processes=asked.processes, on_process=reader.notice,
-            on_seen=lambda done: events.progress("settling", done, asked.processes),
-        )  # fmt: skip
+        settled = until_settled(asked, team, events, reader.notice)
         applied = reader.applied()
         start_opening(board, clients)
         follow_opening(board, team, events)

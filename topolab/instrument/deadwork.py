@@ -14,7 +14,7 @@ from topolab.instrument.clients import LEAVE, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
 from topolab.instrument.gate import RELEASE, Gate, listen
 from topolab.instrument.processes import Team, processes_for, raise_descriptor_limit
-from topolab.instrument.settling import settle
+from topolab.instrument.settling import until_settled
 from topolab.results import Standing
 
 NOTICE_S = 1.0  # a server that watches its clients has noticed by then
@@ -34,10 +34,7 @@ def deadwork(asked: Asked, events: Events) -> DeadWork:
             ).run)
             for index in range(many)
         ]  # fmt: skip
-        settle(
-            asked.stack, team, processes=asked.processes, on_process=lambda _pid: None,
-            on_seen=lambda done: events.progress("settling", done, asked.processes),
-        )  # fmt: skip
+        until_settled(asked, team, events)
         start_opening(board, clients)
         follow_opening(board, team, events)
         rest = resting.wait(

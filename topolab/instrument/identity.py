@@ -14,7 +14,7 @@ from topolab.instrument.board import Fate
 from topolab.instrument.events import Events
 from topolab.instrument.exchange import Answer, Due, exchange, most_at_once
 from topolab.instrument.processes import Team, raise_descriptor_limit
-from topolab.instrument.settling import settle
+from topolab.instrument.settling import until_settled
 
 PATH = "/whoami?ms={ms:g}"
 DEADLINE_S = 20.0
@@ -26,10 +26,7 @@ def identity(asked: IdentityAsked, events: Events) -> Identity:
     """Asks one after the other, then all at once, then short and long ones mixed."""
     raise_descriptor_limit()
     with Team(watch_stdin=asked.watch_stdin) as team:
-        settle(
-            asked.stack, team, processes=asked.processes, on_process=lambda _pid: None,
-            on_seen=lambda done: events.progress("settling", done, asked.processes),
-        )  # fmt: skip
+        until_settled(asked, team, events)
         successive = []
         for done in range(asked.successive):
             successive += exchange(asked.stack.entry, [Due(PATH.format(ms=0))], team, deadline_s=DEADLINE_S)

@@ -10,7 +10,7 @@ from topolab.instrument.board import Fate
 from topolab.instrument.events import Events
 from topolab.instrument.exchange import Due, exchange, most_at_once
 from topolab.instrument.processes import Team, raise_descriptor_limit
-from topolab.instrument.settling import settle
+from topolab.instrument.settling import until_settled
 
 DEADLINE_S = 60.0
 PACE_NS = 1_000_000  # between two openings: a burst would overflow the shortest backlogs on the way in
@@ -21,10 +21,7 @@ def isolation(asked: IsolationAsked, events: Events) -> Isolation:
     raise_descriptor_limit()
     path = "/async/isolation" if asked.use_async else "/isolation"
     with Team(watch_stdin=asked.watch_stdin) as team:
-        settle(
-            asked.stack, team, processes=asked.processes, on_process=lambda _pid: None,
-            on_seen=lambda done: events.progress("settling", done, asked.processes),
-        )  # fmt: skip
+        until_settled(asked, team, events)
         dues = [Due(f"{path}?id={number}&ms={asked.wait_ms:g}", number * PACE_NS) for number in range(asked.requests)]
         answers = exchange(
             asked.stack.entry, dues, team, deadline_s=DEADLINE_S,

@@ -13,7 +13,7 @@ from topolab.instrument.asked import Subject
 from topolab.instrument.census import rows_at
 from topolab.instrument.events import Events
 from topolab.instrument.processes import Team
-from topolab.instrument.settling import settle
+from topolab.instrument.settling import until_settled
 from topolab.instrument.sockets import unix_rows
 from topolab.results import ListenerQueue, ReadBack
 
@@ -25,10 +25,7 @@ def readback(subject: Subject, events: Events) -> ReadBack:
     stack = subject.stack
     with Team(watch_stdin=subject.watch_stdin) as team:
         reader = LimitsReader(ours=team.pids)
-        settled = settle(
-            stack, team, processes=subject.processes, on_process=reader.notice,
-            on_seen=lambda done: events.progress("settling", done, subject.processes),
-        )  # fmt: skip
+        settled = until_settled(subject, team, events, reader.notice)
         applied = reader.applied()
         listeners = tuple(
             ListenerQueue(service, str(address), queue.recv_q, queue.send_q, unaccepted(address))

@@ -18,8 +18,10 @@ from pathlib import Path
 from topolab.errors import LabError
 from topolab.instrument import wire
 from topolab.instrument.addresses import TcpAddress, UnixAddress
+from topolab.instrument.asked import Subject
 from topolab.instrument.board import Fate
 from topolab.instrument.census import rows_at
+from topolab.instrument.events import Events
 from topolab.instrument.processes import Team
 from topolab.instrument.sockets import unix_rows
 from topolab.instrument.stack import Stack
@@ -44,6 +46,16 @@ class Round:
     pids: frozenset[int]
     all_answered: bool
     all_told: bool  # each answer says which process it is from
+
+
+def until_settled(
+    subject: Subject, team: Team, events: Events, on_process: Callable[[int], None] = lambda _pid: None
+) -> Settled:
+    """`settle`, as every experiment begins: told as progress."""
+    return settle(
+        subject.stack, team, processes=subject.processes, on_process=on_process,
+        on_seen=lambda done: events.progress("settling", done, subject.processes),
+    )  # fmt: skip
 
 
 def settle(
