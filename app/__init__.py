@@ -1,11 +1,13 @@
 """The Flask app that every topology serves. It knows no server, and it is not an example of how to write views.
 
-A server takes either the factory, `app:create_app()`, or the ready object, `app.wsgi:application`.
+A server takes either the factory, `app:create_app()`, or the ready object, `app.wsgi:application`. The modules import
+one another relatively: beside a person's own app, which may be called `app` as well, this package has another name.
 
 Settings, from the environment or from the mapping given to `create_app` (which wins):
 
 - `TOPOLAB_LAB_ROUTES`: `1` adds the routes that hold, sleep and burn. Anything else leaves them out.
-- `GATE`: `host:port` of the downstream service that `/hold` calls.
+- `GATE`: `host:port` of the downstream service that `/hold` and `/io` call.
+- `RUN_DIR`: a folder that the app may write to, for the file of `/static`; without it, the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from app import lab, views, witness
+from . import lab, views, witness, work
 
-SETTINGS = ("TOPOLAB_LAB_ROUTES", "GATE")
+SETTINGS = ("TOPOLAB_LAB_ROUTES", "GATE", "RUN_DIR")
 
 
 def create_app(settings: Mapping[str, str] | None = None) -> Flask:
@@ -32,6 +34,7 @@ def create_app(settings: Mapping[str, str] | None = None) -> Flask:
     if app.config["TOPOLAB_LAB_ROUTES"] == "1":
         app.register_blueprint(lab.blueprint)
         app.register_blueprint(witness.blueprint)
+        app.register_blueprint(work.blueprint)
         app.secret_key = "signs sessions of the lab's own requests"
     return app
 

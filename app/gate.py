@@ -1,7 +1,8 @@
 """The app's side of the gate: a plain TCP service that a handler calls, and that answers when it wants to.
 
 One connection per held request: the handler sends one line, `HOLD <id> <pid> <thread-ident>`, and waits for
-`GO`. A handler that only announces itself sends `SLEEP ...` instead and hangs up.
+`GO`. A handler that only announces itself sends `SLEEP ...` instead and hangs up. `WAIT <id> <milliseconds>` is
+answered with `GO` after so long, by the gate's timer.
 
 The blocking half uses `socket.create_connection`, so threads, forks and gevent's patched sockets all work, and
 a hold costs one descriptor. The asyncio half is for `async def` views.
@@ -25,10 +26,19 @@ class GateUnavailable(Exception):
 
 def hold(address: str, request_id: int) -> None:
     """Block until the gate lets this request go."""
+    _call(address, _line("HOLD", request_id))
+
+
+def wait(address: str, request_id: int, milliseconds: float) -> None:
+    """Block until the gate answers, after so long."""
+    _call(address, _wait_line(request_id, milliseconds))
+
+
+def _call(address: str, line: bytes) -> None:
     try:
         with socket.create_connection(_host_and_port(address), timeout=CONNECT_TIMEOUT_S) as connection:
             connection.settimeout(None)
-            connection.sendall(_line("HOLD", request_id))
+            connection.sendall(line)
             answer = b""
             while len(answer) < len(GO) and (chunk := connection.recv(len(GO) - len(answer))):
                 answer += chunk
@@ -48,11 +58,20 @@ def announce(address: str, request_id: int) -> None:
 
 async def hold_async(address: str, request_id: int) -> None:
     """`hold` for an event loop."""
+    await _call_async(address, _line("HOLD", request_id))
+
+
+async def wait_async(address: str, request_id: int, milliseconds: float) -> None:
+    """`wait` for an event loop."""
+    await _call_async(address, _wait_line(request_id, milliseconds))
+
+
+async def _call_async(address: str, line: bytes) -> None:
     host, port = _host_and_port(address)
     try:
         reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_TIMEOUT_S)
         try:
-            writer.write(_line("HOLD", request_id))
+            writer.write(line)
             answer = await reader.readline()
         finally:
             writer.close()
@@ -75,6 +94,10 @@ async def announce_async(address: str, request_id: int) -> None:
 
 def _line(word: str, request_id: int) -> bytes:
     return f"{word} {request_id} {os.getpid()} {threading.get_ident()}\n".encode()
+
+
+def _wait_line(request_id: int, milliseconds: float) -> bytes:
+    return f"WAIT {request_id} {milliseconds:g}\n".encode()
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -13,9 +13,9 @@ import time
 from flask import Blueprint, abort, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from app import gate
-from app.query import bounded, choice, whole
-from app.views import served_by
+from . import gate
+from .query import bounded, choice, whole
+from .views import served_by
 
 MAX_SLEEP_S = 300.0
 MAX_CPU_MS = 10_000.0
@@ -65,11 +65,15 @@ def sleep() -> ResponseReturnValue:
 @blueprint.get("/cpu")
 def cpu() -> ResponseReturnValue:
     """Burn `ms` milliseconds of this thread's CPU time, in Python code that holds the interpreter's lock."""
-    milliseconds = bounded("ms", default=10.0, high=MAX_CPU_MS)
+    return jsonify(burned_ms=burn(bounded("ms", default=10.0, high=MAX_CPU_MS)), served_by=served_by())
+
+
+def burn(milliseconds: float) -> float:
+    """Burn so much of this thread's CPU time; return how much it was."""
     began = time.thread_time()
-    while (burned := time.thread_time() - began) * 1000 < milliseconds:
+    while (burned := (time.thread_time() - began) * 1000) < milliseconds:
         sum(range(1000))
-    return jsonify(burned_ms=burned * 1000, served_by=served_by())
+    return burned
 
 
 @blueprint.get("/crash")

@@ -15,7 +15,7 @@ from flask import Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from app import create_app
+from . import create_app
 
 
 def second_app() -> Flask:

@@ -16,12 +16,14 @@ def choice(name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def whole(name: str, *, low: int = 0) -> int:
-    """A whole number, `low` or more. There is no default."""
+def whole(name: str, *, low: int = 0, high: int | None = None) -> int:
+    """A whole number, `low` or more, and `high` at most. There is no default."""
     text = request.args.get(name)
-    wanted = f"a whole number, {low} or more"
+    wanted = f"a whole number, {low} or more" if high is None else f"a whole number from {low} to {high}"
     # isdecimal also accepts digits of other scripts, int() would take signs, spaces and underscores.
     if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) < low:
+        _refuse(name, text, wanted)
+    if high is not None and int(text) > high:
         _refuse(name, text, wanted)
     return int(text)
 

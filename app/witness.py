@@ -4,18 +4,20 @@ experiments on identity and isolation, and everything that a request might share
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import itertools
 import os
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
-from flask import Blueprint, current_app, g, jsonify, request, session
+from flask import Blueprint, Flask, current_app, g, jsonify, request, session
 from flask.typing import ResponseReturnValue
 from werkzeug.local import Local, LocalStack
 
-from app.query import bounded, choice, whole
+from .query import bounded, choice, whole
 
 MAX_WAIT_MS = 10_000.0
 WAYS = ("await", "block")
@@ -32,6 +34,8 @@ context_variable: contextvars.ContextVar[int] = contextvars.ContextVar("context_
 app_name: contextvars.ContextVar[str] = contextvars.ContextVar("app_name")
 thread_local = threading.local()
 module_global = 0
+
+another_app = Flask("another")
 
 
 @blueprint.get("/whoami")
@@ -71,22 +75,29 @@ def _witness(began: int) -> ResponseReturnValue:
 
 @blueprint.get("/isolation")
 def isolation() -> ResponseReturnValue:
-    """Leaves its id wherever one can leave something, waits `ms` milliseconds, and says where it still is."""
-    mine = whole("id")
+    """Leaves its id wherever one can leave something, waits `ms` milliseconds, and says where it still is.
+
+    The first half of them inside of a context of another app, so that others find both apps' contexts pushed.
+    """
+    mine, half_s = whole("id"), bounded("ms", default=20.0, high=MAX_WAIT_MS) / 2000
     began = time.monotonic_ns()
     _leave(mine)
-    time.sleep(bounded("ms", default=20.0, high=MAX_WAIT_MS) / 1000)
-    return _told(mine, began)
+    with _in_another_app(mine) as found:
+        time.sleep(half_s)
+    time.sleep(half_s)
+    return _told(mine, began, nested=all(found))
 
 
 @blueprint.get("/async/isolation")
 async def isolation_async() -> ResponseReturnValue:
     """The same as an `async def` view."""
-    mine = whole("id")
+    mine, half_s = whole("id"), bounded("ms", default=20.0, high=MAX_WAIT_MS) / 2000
     began = time.monotonic_ns()
     _leave(mine)
-    await asyncio.sleep(bounded("ms", default=20.0, high=MAX_WAIT_MS) / 1000)
-    return _told(mine, began)
+    with _in_another_app(mine) as found:
+        await asyncio.sleep(half_s)
+    await asyncio.sleep(half_s)
+    return _told(mine, began, nested=all(found))
 
 
 def _leave(mine: int) -> None:
@@ -97,12 +108,24 @@ def _leave(mine: int) -> None:
     app_name.set(current_app.name)
 
 
-def _told(mine: int, began: int) -> ResponseReturnValue:
+@contextlib.contextmanager
+def _in_another_app(mine: int) -> Iterator[list[bool]]:
+    """Inside of a context of another app: whether that app and its `g` are found, and then the first's again."""
+    found: list[bool] = []
+    with another_app.app_context():
+        g.mine = -mine
+        yield found
+        found.append(current_app.name == another_app.name and g.mine == -mine)
+    found.append(current_app.name == app_name.get() and g.mine == mine)
+
+
+def _told(mine: int, began: int, *, nested: bool) -> ResponseReturnValue:
     kept = {
         "request": request.args.get("id") == str(mine),
         "g": g.mine == mine,
         "session": session["mine"] == mine,
         "current_app": current_app.name == app_name.get(),
+        "nested_app": nested,
         "local": werkzeug_local.mine == mine,
         "local_stack": werkzeug_stack.top == mine,
         "contextvar": context_variable.get() == mine,

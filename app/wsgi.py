@@ -1,5 +1,5 @@
 """The ready WSGI object, for servers that want an object rather than a factory."""
 
-from app import create_app
+from . import create_app
 
 application = create_app()

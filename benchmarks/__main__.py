@@ -2,30 +2,34 @@
 
 fresh      a fresh clone, empty caches, to the finished comparison in local processes, downloads included
 again      the standard topologies once more, everything being there
+standard   the standard topologies: ledger, latency and memory, three repeats of each
 one        one `capacity` of 1,000 requests, up and down included (median of 5)
 held       10,000 requests held in gunicorn-gevent with two workers, placed exactly; and the instrument's memory
 all        every topology in both runtimes, images and virtualenvs being there
 build      every image from nothing: it removes them and the build cache first
 hosts      a bare host (Debian 12) to a healthy stack: one, again, with the engine there, four side by side
+same       two campaigns of the same thing say "no difference", and one with a planted 15 % slow-down says "worse"
+instrument the load engine against wrk, Locust, ab and hey; it installs what is missing of them (as root, by apt-get)
 up         `topolab up` to healthy against the same stack's bare `docker compose up --wait` (medians of 5, interleaved)
 """
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.differences import same_and_slower
+from benchmarks.figures import Figure, timed
+from benchmarks.instrument import instrument
 from tests.hosts import inventory, running
 from topolab import host, paths
+from topolab.errors import LabError
 from topolab.plan import resolve
 from topolab.runtimes import engine, images
 from topolab.runtimes.ports import free_port
@@ -34,33 +38,6 @@ from topolab.topology import Catalog
 TOPOLAB = Path(sys.executable).parent / "topolab"
 REPEATS = 5
 BASES = ("topolab-base:bookworm", "topolab-base:trixie")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number beside its bound; both in `unit`."""
-
-    what: str
-    got: float
-    bound: float
-    unit: str
-    note: str = ""
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.got <= self.bound else "MISSED"
-        return f"{self.what:<52} {self.got:8.2f} {self.unit:<4} at most {self.bound:g}  {verdict}  {self.note}"
-
-
-def timed(*command: str | Path, cwd: Path | None = None, **environment: str) -> tuple[float, str]:
-    """Seconds that a command took, and its stdout. It must succeed."""
-    started = time.monotonic()
-    result = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    if result.returncode:
-        sys.exit(f"{' '.join(map(str, command))} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}")
-    return time.monotonic() - started, result.stdout
 
 
 def capacity(*words: str) -> tuple[float, Any]:
@@ -77,7 +54,7 @@ def fresh() -> Iterator[Figure]:
             "UV_CACHE_DIR": str(caches / "uv"),
             "PIP_CACHE_DIR": str(caches / "pip"),
         }
-        seconds, out = timed("make", "compare", "RUNTIME=process", cwd=clone, TOPOLAB_HOME="", **empty)
+        seconds, out = timed("make", "compare", "RUNTIME=process", cwd=clone, env={"TOPOLAB_HOME": "", **empty})
         valid = out.strip().splitlines()
         count = next((line for line in valid if "VALID" in line and line[0].isdigit()), "")
         yield Figure("fresh clone to the finished comparison", seconds, 120, "s", count)
@@ -87,6 +64,18 @@ def again() -> Iterator[Figure]:
     names = Catalog().chosen(())
     seconds, _ = timed(TOPOLAB, "compare", "--runtime", "process")
     yield Figure(f"the {len(names)} standard topologies, everything being there", seconds, 40, "s")
+
+
+def standard() -> Iterator[Figure]:
+    names = Catalog().chosen(())
+    with tempfile.TemporaryDirectory() as results:
+        seconds, out = timed(
+            TOPOLAB, "compare", "--experiments", "capacity,latency,memory", "--repeats", "3", "--runtime", "process",
+            "--json", env={"TOPOLAB_RESULTS": results}, suspect=True,
+        )  # fmt: skip
+    figures = json.loads(out)["medians"]
+    note = f"{sum(figure['verdict'] == 'VALID' for figure in figures)} of {len(figures)} medians VALID"
+    yield Figure(f"{len(names)} topologies: ledger, latency, memory, 3 repeats", seconds, 480, "s", note)
 
 
 def one() -> Iterator[Figure]:
@@ -119,8 +108,8 @@ def up() -> Iterator[Figure]:
         for _ in range(REPEATS):
             ours.append(timed(TOPOLAB, "up", name, "--runtime", "compose", "--port", str(free_port()))[0])
             timed(TOPOLAB, "down", name)
-            theirs.append(timed(*bare, "up", "--detach", "--wait", cwd=None, **engine.environment())[0])
-            timed(*bare, "down", "--volumes", cwd=None, **engine.environment())
+            theirs.append(timed(*bare, "up", "--detach", "--wait", env=engine.environment())[0])
+            timed(*bare, "down", "--volumes", env=engine.environment())
     ratio = statistics.median(ours) / statistics.median(theirs)
     note = f"{statistics.median(ours):.2f} s against {statistics.median(theirs):.2f} s"
     yield Figure("topolab up / docker compose up --wait", ratio, 1.5, "x", note)
@@ -166,14 +155,19 @@ def on_hosts() -> Iterator[Figure]:
             yield Figure("four bare hosts / one", seconds / alone, 2, "x", f"{seconds:.1f} s against {alone:.1f} s")
 
 
+def same() -> Iterator[Figure]:
+    for what, wrong, seen in same_and_slower():
+        yield Figure(what, wrong, 0, "", f"ratios {seen}")
+
+
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
-    "fresh": fresh, "again": again, "one": one, "held": held, "up": up, "all": all_topologies, "build": build,
-    "hosts": on_hosts,
+    "fresh": fresh, "again": again, "standard": standard, "one": one, "held": held, "same": same, "up": up,
+    "all": all_topologies, "build": build, "hosts": on_hosts, "instrument": instrument,
 }  # fmt: skip
 
 
 def main(names: list[str]) -> int:
-    """Runs the named benchmarks (all without names). 1 when a bound was missed, 2 for a wrong name."""
+    """Runs the named benchmarks (all without names). 1: a bound was missed; 2: a wrong name, or one that can't run."""
     unknown = set(names) - set(BENCHMARKS)
     if unknown:
         print(f"no benchmark {', '.join(sorted(unknown))}.{__doc__}", file=sys.stderr)
@@ -182,9 +176,13 @@ def main(names: list[str]) -> int:
     print(f"{machine.cpu}, {machine.cores} cores, {machine.os}, kernel {machine.kernel}", flush=True)
     missed = False
     for name in names or BENCHMARKS:
-        for figure in BENCHMARKS[name]():
-            print(figure, flush=True)
-            missed |= figure.got > figure.bound
+        try:
+            for figure in BENCHMARKS[name]():
+                print(figure, flush=True)
+                missed |= figure.missed
+        except LabError as error:
+            print(f"{name}: {error}", *error.details, sep="\n", file=sys.stderr)
+            return 2
     return int(missed)
 
 

@@ -229,3 +229,18 @@ def test_errors_are_json() -> None:
     response = client().get("/nowhere")
     assert response.status_code == 404
     assert "error" in response.get_json()
+
+
+@pytest.mark.parametrize("path", ["/isolation", "/async/isolation"])
+def test_a_lone_request_keeps_everything(path: str) -> None:
+    """Where nobody else runs nothing is overwritten, and a context of another app inside of its own is found."""
+    kept = client().get(f"{path}?id=7&ms=1").get_json()["kept"]
+    assert kept == dict.fromkeys(kept, True)
+    assert {"current_app", "nested_app", "module_global"} <= set(kept)
+
+
+def test_a_nested_context_that_finds_the_wrong_app_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check can fail: where the context inside is the first app's own, `nested_app` is not kept."""
+    app = create_app({"TOPOLAB_LAB_ROUTES": "1"})
+    monkeypatch.setattr(f"{create_app.__module__}.witness.another_app.app_context", app.app_context)
+    assert app.test_client().get("/isolation?id=7&ms=1").get_json()["kept"]["nested_app"] is False

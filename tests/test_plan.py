@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from topolab.errors import LabError
+from topolab.errors import LabError, NotRunnable
 from topolab.plan import resolve
+from topolab.runtimes import images, venvs
 from topolab.topology import Catalog
 
 
@@ -46,6 +47,7 @@ def test_what_was_asked_is_kept_beside_what_was_resolved(catalog: Catalog) -> No
         (["worker=2"], '--set worker: gunicorn-sync has no setting or limit "worker". Did you mean "workers"?'),
         (["workers"], '--set "workers" is not NAME=VALUE. Write, for instance, --set workers=1.'),
         (["nofile=1"], "--set nofile is 1. Write a whole number, 16 to 1048576."),
+        (["version=24"], '--set version is "24", and servers/gunicorn has no requirements-24.txt. Did you mean "25"?'),
         (["listen=unix"], "--set listen is unix, but gunicorn-sync has no front that could reach it. Write tcp."),
         (["front.workers=2"], '--set front.workers: gunicorn-sync has no setting or limit "front.workers". '
                               'Did you mean "workers"?'),
@@ -56,6 +58,20 @@ def test_a_wrong_override_gets_one_line_that_says_what_to_write(
 ) -> None:
     """An unknown or mistyped setting or limit names itself, its value and what is allowed."""
     assert message(own_topologies, sets=sets).startswith(expected)
+
+
+def test_a_release_is_another_lock_of_the_same_server(catalog: Catalog) -> None:
+    """A version picks the lock of that name in the server's folder, and the plan says so; settings and model stay."""
+    usual = resolve(catalog, "gunicorn-gthread")
+    older = resolve(catalog, "gunicorn-gthread", sets=["version=25"])
+    assert older.environment() == usual.environment() | {"VERSION": "25"}
+    assert older.asked.settings == {"app.version": "25"}
+    locks = [venvs.lock_of(plan, plan.app) for plan in (usual, older)]
+    assert [file.name for lock in locks if lock for file in lock.files] == ["requirements.txt", "requirements-25.txt"]
+    assert venvs.locked_versions(older.app)["gunicorn"].startswith("25.")
+    apps = [images.of(plan)[0] for plan in (usual, older)]
+    assert apps[0].tag != apps[1].tag
+    assert apps[1].arguments["REQUIREMENTS"] == "topologies/servers/gunicorn/requirements-25.txt"
 
 
 def test_an_unknown_topology_suggests_the_nearest(own_topologies: Path) -> None:
@@ -81,6 +97,13 @@ def test_an_unknown_topology_suggests_the_nearest(own_topologies: Path) -> None:
         ("summary: x\napp: {server: gunicorn, listen: unix}",
          "gunicorn-sync.yaml: app.listen is unix, but there is no front. Write tcp, or add a front."),
         ("summary: [", "gunicorn-sync.yaml line "),
+        ("summary: x\napp: {server: gunicorn}\nproof: {{ proof }}",
+         "gunicorn-sync.yaml line 3: this is not YAML: a key is a word, not a list or a mapping (a template's "),
+        ("summary: x\n? [a]\n: b", "gunicorn-sync.yaml line 2: this is not YAML: a key is a word, not a list or "),
+        ("summary: !!bool maybe", "gunicorn-sync.yaml line 1: this is not YAML: 'maybe' is no !!bool."),
+        ("summary: x\nstandard: !!int ''", "gunicorn-sync.yaml line 2: this is not YAML: '' is no !!int."),
+        ("summary: !!timestamp x", "gunicorn-sync.yaml line 1: this is not YAML: 'x' is no !!timestamp."),
+        ("summary: !!map x", "gunicorn-sync.yaml line 1: this is not YAML: expected a mapping node, but found scalar."),
         ("- a", "gunicorn-sync.yaml: holds a list, not a mapping of keys to values."),
     ],
 )  # fmt: skip
@@ -135,3 +158,10 @@ def test_every_topology_resolves(catalog: Catalog) -> None:
     """Each topology of the lab gives a plan, and its name is its file's."""
     for name in catalog.names:
         assert resolve(catalog, name).environment()["TOPOLOGY"] == name
+
+
+def test_settings_that_a_server_refuses_are_known_before(catalog: Catalog) -> None:
+    """A listener for each worker can't be had on a unix socket: refused with what to write, and fine over TCP."""
+    with pytest.raises(NotRunnable, match=r"a unix socket has one listener\. Write listen=tcp\."):
+        resolve(catalog, "nginx-gunicorn-sync", sets=["reuse_port=true"]).require_startable()
+    resolve(catalog, "nginx-gunicorn-sync", sets=["reuse_port=true", "listen=tcp"]).require_startable()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from topolab import paths, store
 from topolab.cli.measuring import PROOF
+from topolab.comparison import Comparison
 from topolab.reports import markdown, picture
-from topolab.results import Comparison
 from topolab.topology import Catalog
 
 README = (paths.HOME / "README.md").read_text()

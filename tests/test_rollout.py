@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from topolab import paths
+from topolab.cli import cli
 from topolab.errors import LabError, NotRunnable
 from topolab.plan import resolve
 from topolab.results import ExpectedQueue
@@ -32,6 +34,13 @@ def test_every_topology_can_be_rolled_out(catalog: Catalog, runtime: HostRuntime
         assert resolve(catalog, name).environment().items() <= variable["environment"].items()
         assert all((paths.HOME / file).exists() for file in variable["release"]["files"])
         assert len(variable["ports"]) == len(set(variable["ports"]))
+
+
+def test_tune_changes_nothing_that_nobody_asked_for(tmp_path: Path) -> None:
+    """Without a set of limits and without --set it says what to type, before any host is asked."""
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {web1: {ansible_host: 127.0.0.1, ansible_port: 1}}}\n")
+    with pytest.raises(LabError, match="Name it: --limits tuned, or --set somaxconn=16384"):
+        cli.main(["tune", "--hosts", str(tmp_path / "hosts.yml")], standalone_mode=False)
 
 
 def test_units_listen_where_the_instrument_looks(catalog: Catalog) -> None:

@@ -14,6 +14,7 @@ from topolab.topology import Catalog
 
 PUBLISHED = {
     "run": paths.HOME / "docs/run.schema.json",
+    "campaign": paths.HOME / "docs/campaign.schema.json",
     "topology": paths.TOPOLOGIES / "topology.schema.json",
     "server": paths.TOPOLOGIES / "server.schema.json",
     "limits": paths.TOPOLOGIES / "limits.schema.json",
@@ -47,3 +48,19 @@ def test_a_file_of_the_lab_names_its_schema_and_fits_it(path: Path, what: str) -
     assert first.startswith("# yaml-language-server: $schema=")
     assert (path.parent / first.partition("$schema=")[2]).resolve() == PUBLISHED[what].resolve()
     jsonschema.validate(yaml.safe_load(text), json.loads(PUBLISHED[what].read_text()))
+
+
+def test_a_setting_of_any_type_can_be_offered(own_topologies: Path) -> None:
+    """A server may have a setting that is a range, and the schema of topologies knows it."""
+    server = own_topologies / "servers/nginx/server.yaml"
+    extra = 'settings:\n  ports: {type: range, default: "1 5", min: 1, max: 9, help: x, source: x}\n'
+    server.write_text(server.read_text().replace("settings:\n", extra, 1))
+    [front] = [
+        choice
+        for choice in show.schema("topology", Catalog(own_topologies))["properties"]["front"]["oneOf"]
+        if choice["properties"]["server"]["const"] == "nginx"
+    ]
+    ports = front["properties"]["ports"]
+    jsonschema.validate("2 7", ports)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate("2", ports)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from topolab.ledger import PlaceCount
-from topolab.results import Run, Standing, Unit
+from topolab.ledger import PlaceCount, Service
+from topolab.results import OutcomeFate, Run, SettingValue, Standing, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """In how many of the `checked` requests what they had left in a place was still theirs after others had run."""
+    """In how many of the `checked` requests what they had left in a place was still theirs after others had run.
 
-    place: str  # request, g, session, current_app, local, local_stack, contextvar, thread_local, module_global
+    `place`: request, g, session, current_app, local, local_stack, contextvar; nested_app, where inside of a context of
+    another app that app and its `g` were found, and afterwards the first's; and what is shared, thread_local and
+    module_global.
+    """
+
+    place: str
     checked: int
     kept: int
 
@@ -158,11 +163,14 @@ class BurstRun(Run):
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """A setting or limit, doubled: whether the ledger moved, and whether the model had said so."""
+    """A setting or limit with another value: whether the ledger moved, and whether the model had said so.
+
+    `other` is twice the value, half of it where that much can't be had here, or the opposite of a switch.
+    """
 
     name: str
-    value: int
-    doubled: int
+    value: SettingValue
+    other: SettingValue
     moved: bool = False
     expected: bool = False
     tried: bool = True
@@ -178,3 +186,45 @@ class SensitivityRun(Run):
     experiment: Literal["sensitivity"] = "sensitivity"
     bound_by: str | None
     knobs: tuple[Knob, ...]
+
+
+SignalName = Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fared:
+    """What `count` requests got that stood in one place when the signal came; the last of them `last_s` after it."""
+
+    place: Standing
+    fate: OutcomeFate
+    status: int | None
+    count: int
+    last_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One signal to a server with requests in it: to its first process, but SIGKILL to one that serves.
+
+    `newcomer` is a request that came `NEWCOMER_S` after the signal. `ended_s`: when the first process had ended, after
+    the signal; None where it lived on for the `watched_s`. `serves_after`: whether somebody answered at the end, and
+    `by_others` whether that was a process that had not served before.
+    """
+
+    signal: SignalName
+    fared: tuple[Fared, ...]
+    newcomer: Fared
+    ended_s: float | None
+    watched_s: float
+    serves_after: bool
+    by_others: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingsRun(Run):
+    """What becomes of requests when their server is told to end or to reload, or loses a worker."""
+
+    experiment: Literal["endings"] = "endings"
+    target: Service  # which program got the signals
+    view_s: float  # how long each view takes
+    endings: tuple[Ending, ...]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from topolab.ledger import SPOTS, Ledger
-from topolab.results import Applied, Asked, Finding, Observation, Prediction, SettingValue, Verdict
+from topolab.results import (
+    Applied,
+    Asked,
+    ExpectedQueue,
+    Finding,
+    ListenerQueue,
+    Observation,
+    Prediction,
+    ReadBack,
+    SettingValue,
+    Verdict,
+)
 
 # Openings this late (p99) come as one burst of more than a second's worth. Less than that changes the order of
 # arrivals, not where they stand at rest: the census waits for every retry that still has room.
@@ -19,7 +30,7 @@ def examine(
     return (
         *_balance(observed, asked.requests),
         *_queues(observed),
-        *_backlogs(asked, predicted, observed),
+        *_backlogs(asked, predicted.queues, observed.listeners),
         *_limits(limits, observed.applied),
         *_differences(predicted, Ledger(observed.places)),
         *_rest(observed),
@@ -55,10 +66,17 @@ def _queues(observed: Observation) -> Iterator[Finding]:
             )
 
 
-def _backlogs(asked: Asked, predicted: Prediction, observed: Observation) -> Iterator[Finding]:
+def applied(
+    asked: Asked, limits: Mapping[str, SettingValue], queues: Sequence[ExpectedQueue], seen: ReadBack
+) -> tuple[Finding, ...]:
+    """What the kernel made of the plan's limits and queues, where that is all that was looked at."""
+    return (*_backlogs(asked, queues, seen.listeners), *_limits(limits, seen.applied))
+
+
+def _backlogs(asked: Asked, queues: Sequence[ExpectedQueue], listeners: Sequence[ListenerQueue]) -> Iterator[Finding]:
     """The queues that the kernel really made, against the planned ones."""
-    for expected in predicted.queues:
-        made = [queue for queue in observed.listeners if queue.service == expected.service]
+    for expected in queues:
+        made = [queue for queue in listeners if queue.service == expected.service]
         if not made:
             yield Finding(
                 "listener_missing",
@@ -133,11 +151,16 @@ def _rest(observed: Observation) -> Iterator[Finding]:
             f"{instrument.calls_under_way} views were on their way to the gate when the census was taken, so they "
             "stand at no place. The gate's own accept queue may be short: raise somaxconn, or ask for fewer requests.",
         )
-    if instrument.processes_seen < instrument.processes_asked:
+    yield from missing(instrument.processes_seen, instrument.processes_asked)
+
+
+def missing(seen: int, asked: int) -> Iterator[Finding]:
+    """Serving processes that never answered."""
+    if seen < asked:
         yield Finding(
             "processes_missing",
-            f"Only {instrument.processes_seen} of {instrument.processes_asked} serving processes answered before the "
-            "run. Look at `topolab logs`: a worker may be failing to start.",
+            f"Only {seen} of {asked} serving processes answered before the run. Look at `topolab logs`: a worker may "
+            "be failing to start.",
         )
 
 

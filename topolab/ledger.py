@@ -23,6 +23,7 @@ Place = Literal[
 
 SERVICE_PLACES: tuple[Place, ...] = ("handler", "waiting", "accept_queue", "connecting")
 CLIENT_PLACES: tuple[Place, ...] = ("unanswered", "refused", "reset", "error", "answered")
+TURNED_AWAY: tuple[Place, ...] = ("error", "refused", "reset")
 
 Spot = tuple[Service, Place]
 
@@ -78,6 +79,11 @@ class Ledger:
     def total(self) -> int:
         """The sum over all places: N where it balances."""
         return sum(place.count for place in self.places)
+
+    @property
+    def turned_away(self) -> int:
+        """How many got an end that was no good answer."""
+        return sum(self.at("client", place).count for place in TURNED_AWAY)
 
     def at(self, service: Service, place: Place) -> PlaceCount:
         """The entry of one place; count 0 where it is left out."""

@@ -3,13 +3,23 @@
 import os
 from pathlib import Path
 
-HOME = Path(os.environ.get("TOPOLAB_HOME") or Path(__file__).resolve().parent.parent)
 
-TOPOLOGIES = Path(os.environ.get("TOPOLAB_TOPOLOGIES") or HOME / "topologies")
+def _place(variable: str, usual: Path) -> Path:
+    """The folder that a variable names, seen from where one stands.
+
+    Absolute, because others stand elsewhere (Compose in compose/); without `..` and symlinks, because processes are
+    found again by the name of their stack's folder, from wherever and however that is typed.
+    """
+    return Path(os.path.realpath(os.environ.get(variable) or usual))
+
+
+HOME = _place("TOPOLAB_HOME", Path(__file__).resolve().parent.parent)
+
+TOPOLOGIES = _place("TOPOLAB_TOPOLOGIES", HOME / "topologies")
 COMPOSE = HOME / "compose"
-STATE = Path(os.environ.get("TOPOLAB_STATE") or HOME / ".topolab")  # records of the stacks that are up
+STATE = _place("TOPOLAB_STATE", HOME / ".topolab")  # records of the stacks that are up
 VENVS = HOME / ".topolab" / "venvs"
-RESULTS = Path(os.environ.get("TOPOLAB_RESULTS") or HOME / "results")
+RESULTS = _place("TOPOLAB_RESULTS", HOME / "results")
 
 
 def shown(path: Path) -> str:

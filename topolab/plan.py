@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from topolab.errors import LabError, NotRunnable
 from topolab.expressions import UNLIMITED, count
 from topolab.limits import LIMITS
+from topolab.loads import Pins
+from topolab.ownapp import OwnApp
 from topolab.results import Asked, Route, SettingValue, Unit
 from topolab.settings import Setting
 from topolab.topology import MOST_INSTANCES, Catalog, Entry, Listen, Service, Topology
 from topolab.yamlfile import nearest
 
+WithValue = Callable[[Any], "Plan"]  # a plan with another value of one setting or limit
+
 ENTRIES = {"single": "app.wsgi:application", "multi": "app.multi:application"}
+BESIDE = "topolab_own:application"  # of app/own: the lab's app, and below /own a person's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Plan:
     asked: Asked
     cpus: int = field(default_factory=lambda: os.cpu_count() or 1)  # of the machine that it runs on
     demanded: frozenset[str] = frozenset()  # limits that were asked for, by name or by a set other than the default
+    pins: Pins | None = None  # which CPUs the server and the instrument may use; None: any
 
     @property
     def name(self) -> str:
@@ -45,6 +51,11 @@ class Plan:
         return self.topology.services[1] if len(self.topology.services) > 1 else None
 
     @property
+    def own(self) -> OwnApp | None:
+        """A person's own app that is served beside the lab's."""
+        return OwnApp.read(self.asked.app) if self.asked.app else None
+
+    @property
     def programs(self) -> tuple[Service, ...]:
         """The services that are programs of their own, as a runtime starts them."""
         return tuple(service for service in self.topology.services if not service.server.inside)
@@ -57,7 +68,7 @@ class Plan:
     def names(self, service: Service, *, requests: int = 0) -> dict[str, Any]:
         """What the formulas of that service's server may use."""
         limits = {limit: self.limits.get(limit, UNLIMITED) for limit in LIMITS}
-        common = {"requests": requests, "route": self.asked.route, "cpus": self.cpus}
+        common = {"requests": requests, "route": self.asked.route, "cpus": self.cpus, "listen": self.listen}
         program = self.settings["app"] if service.server.inside else {}  # one program, so its settings count as well
         return {**program, **self.settings[service.name], **limits, **common}
 
@@ -90,18 +101,30 @@ class Plan:
         """The flat environment file: one description, for every runtime.
 
         `SERVER` and the app server's settings in capitals; the front's with `FRONT_`; the limits. Empty means
-        "leave it as it is".
+        "leave it as it is". `OWN_APP` only where there is one; `SERVER_CPUS` and `INSTRUMENT_CPUS` ("0,2") only where
+        the two are pinned.
         """
         environment = {"TOPOLOGY": self.name, "LISTEN": self.listen, "INSTANCES": str(self.topology.instances)}
-        environment["APP"] = ENTRIES[self.topology.entry]
+        environment["APP"] = BESIDE if self.own else ENTRIES[self.topology.entry]
+        if self.own:
+            environment["OWN_APP"] = str(self.own)
         for service in self.topology.services:
             prefix = "FRONT_" if service.name == "front" else ""
             environment[f"{prefix}SERVER"] = service.server.server
+            if service.version:
+                environment[f"{prefix}VERSION"] = service.version
             for name, value in self.settings[service.name].items():
                 environment[f"{prefix}{name.upper()}"] = str(value).lower() if isinstance(value, bool) else str(value)
         for limit in LIMITS:
             environment[limit.upper()] = str(self.limits.get(limit, ""))
+        if self.pins:
+            environment["SERVER_CPUS"] = ",".join(map(str, self.pins.server))
+            environment["INSTRUMENT_CPUS"] = ",".join(map(str, self.pins.instrument))
         return environment
+
+    def asking(self, requests: int) -> Plan:
+        """The same plan for so many requests."""
+        return replace(self, asked=replace(self.asked, requests=requests))
 
     def with_setting(self, service: Service, name: str, value: SettingValue) -> Plan:
         """The same plan with that setting, as if it had been asked for."""
@@ -118,6 +141,15 @@ class Plan:
         """The same plan on a machine with so many."""
         return replace(self, cpus=cpus)
 
+    def pinned(self, pins: Pins | None) -> Plan:
+        """The same plan with server and instrument on CPUs of their own."""
+        return replace(self, pins=pins)
+
+    @property
+    def server_cpus(self) -> int:
+        """How many CPUs the servers may use. `cpus` stays what the machine has: that is what most servers count."""
+        return len(self.pins.server) if self.pins else self.cpus
+
     def with_limits(self, limits: Mapping[str, SettingValue]) -> Plan:
         """The same plan with limits that the host itself fixes filled in."""
         return replace(self, limits={**self.limits, **limits})
@@ -132,6 +164,7 @@ def resolve(
     requests: int = 1000,
     route: Route = "gate",
     hold_s: float = 0.0,
+    own: OwnApp | None = None,
 ) -> Plan:
     """A topology, a limit set and `NAME=VALUE` overrides as a plan, everything checked.
 
@@ -158,6 +191,10 @@ def resolve(
         elif key in ("listen", "app.listen"):
             topology = _listening(topology, value)
             asked_settings["app.listen"] = value
+        elif key in ("version", "app.version"):
+            app, *front = topology.services
+            topology = replace(topology, services=(app.of_version(value, where="--set version"), *front))
+            asked_settings["app.version"] = value
         elif key in ("entry", "app.entry"):
             topology = replace(topology, entry=_one_of(value, get_args(Entry), where="--set entry"))
             asked_settings["app.entry"] = value
@@ -176,6 +213,7 @@ def resolve(
         limits_name=limits_name,
         route=route,
         hold_s=hold_s,
+        app=str(own or ""),
     )
     demanded = frozenset(asked_limits) | {limit for limit in limits if limits[limit] != default.get(limit)}
     return Plan(topology, settings, limits, asked, demanded=demanded)

@@ -36,10 +36,27 @@ FindingCode = Literal[
     "instrument_late",
     "instrument_descriptors",
     "requests_failed",
+    "server_died",  # after the census: what was lost then says nothing of the server
     "unit_differs",
     "not_isolated",
     "control_held",
     "knob_differs",
+    "not_reproduced",  # an artefact that did not show, or that nothing caught
+    # of a lap under load
+    "littles_law",  # rate times latency is not the connections that were held
+    "mean_above_p99",
+    "above_ceiling",  # more than the predicted ceiling allows
+    "below_offered",  # achieved less than was offered
+    "instrument_saturated",  # near its calibrated ceiling, or its core full
+    "keepalive_not_honoured",
+    "too_few_samples",  # for the percentile that was asked for
+    "errors",
+    "machine_busy",  # other processes, or the hypervisor
+    "repeats_disagree",
+    "limit_clipped",
+    "drift",  # the second half differs from the first: the warm-up was too short
+    "not_saturated",  # a plateau with neither the server's CPU nor its slots full
+    "clients_outside",  # connections that the server had not accepted: outside of what its latency shows
 ]
 
 
@@ -191,7 +208,10 @@ class ReadBack:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user typed: deviations from the topology's own settings, by their full names."""
+    """What the user typed: deviations from the topology's own settings, by their full names.
+
+    `app`: a person's own app beside the lab's, as FOLDER:MODULE:NAME; empty where there is none.
+    """
 
     requests: int
     settings: dict[str, SettingValue]
@@ -199,6 +219,7 @@ class Asked:
     limits_name: str = "default"
     route: Route = "gate"
     hold_s: float = 0.0  # how long all were held after the census
+    app: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,15 +337,6 @@ class NotRun:
     host: str = ""  # the inventory's name of it; empty for the lab's own machine
     verdict: Literal["NOT_RUN"] = "NOT_RUN"
     format: int = FORMAT
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Runs side by side, and what could not be run: what the reports are made from."""
-
-    runs: tuple[CapacityRun, ...]
-    not_run: tuple[NotRun, ...] = ()
-    others: tuple[Run, ...] = ()  # of other experiments than capacity
 
 
 def to_json(value: Any) -> dict[str, Any]:

@@ -117,11 +117,16 @@ class Server(Strict):
     build_packages: tuple[str, ...] = ()  # Debian packages needed only to build its requirements
     settings: Mapping[str, Setting] = {}
     processes: str | int = 1  # formula: processes that serve requests; readiness waits for all of them
+    busy_cpus: str | int | None = None  # formula: CPUs that it can keep busy; default: one a process (Python's GIL)
     serves_with: tuple[Serving, ...] = ()
     capacity: tuple[Capacity, ...] = ()
     front: Front | None = None
     warnings: tuple[Caution, ...] = ()
     refuses: tuple[Caution, ...] = ()  # settings with which the server itself does not start
+    discouraged: str = ""  # why nobody should begin with it, in its makers' own words; `topolab pick` leaves it out
+    to_refuse: Mapping[
+        str, str | int
+    ] = {}  # settings (formulas, also over in_flight and queue) that keep its queues short
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -132,7 +137,14 @@ class Server(Strict):
 
     @property
     def requirements(self) -> Path:
+        """Its lock: the release that it is described for, and runs as when nobody says otherwise."""
         return self.folder / "requirements.txt"
+
+    @property
+    def versions(self) -> dict[str, Path]:
+        """Locks of other releases, by the names that a topology may give as `version`."""
+        files = sorted(self.folder.glob(f"{self.requirements.stem}-*.txt"))
+        return {file.stem.removeprefix(f"{self.requirements.stem}-"): file for file in files}
 
     @property
     def where(self) -> str:

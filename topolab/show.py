@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from topolab import store
+from topolab.errors import NotRunnable
 from topolab.limits import LimitsFile
 from topolab.model import ends, lines, predict
 from topolab.plan import Plan
@@ -40,6 +41,8 @@ def plan(resolved: Plan) -> RenderableType:
         for name, setting in service.server.settings.items():
             value = resolved.settings[service.name][name]
             table.add_row(Text(f"{service.name}.{name}"), Text(_value(value)), Text(setting.help))
+    if resolved.own:
+        table.add_row(Text("app"), Text(str(resolved.own)), Text("your own app, below /own of the lab's"))
     for limit, number in resolved.limits.items():
         table.add_row(Text(limit), Text(str(number)), Text("limit"))
     return Group(Text(f"{resolved.name}: {resolved.topology.summary}\n"), table, Text(""), _prediction(resolved))
@@ -65,14 +68,25 @@ def _prediction(resolved: Plan) -> RenderableType:
     return Group(table, Text("\n" + "\n".join(notes)))
 
 
+def refusal(resolved: Plan) -> str | None:
+    """Why a server would not start with these settings and limits; None where all would."""
+    try:
+        resolved.require_startable()
+    except NotRunnable as error:
+        return str(error)
+    return None
+
+
 def as_json(resolved: Plan) -> dict[str, Any]:
-    """A plan with its prediction."""
+    """A plan with its prediction; `refused` only where a server would not start with it."""
+    refused = refusal(resolved)
     return {
         "topology": resolved.name,
         "summary": resolved.topology.summary,
         "plan": resolved.environment(),
         "asked": to_json(resolved.asked),
         "predicted": to_json(predict(resolved, resolved.asked.requests)),
+        **({"refused": refused} if refused else {}),
     }
 
 
@@ -110,6 +124,8 @@ def schema(what: str, catalog: Catalog) -> dict[str, Any]:
     """The published JSON Schemas; a topology's knows every server's settings, for editors to offer."""
     if what == "run":
         return store.schema()
+    if what == "campaign":
+        return store.campaign_schema()
     models: dict[str, type[BaseModel]] = {"topology": TopologyFile, "server": Server, "limits": LimitsFile}
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **models[what].model_json_schema()}
     if what == "topology":
@@ -128,12 +144,15 @@ def _choice(server: Server, *, app: bool) -> dict[str, Any]:
     if app:
         for name in ("listen", "entry", "instances"):
             properties[name] = AppChoice.model_json_schema()["properties"][name]
+        if server.versions:
+            properties["version"] = {"enum": list(server.versions), "description": "another release, of its own lock"}
     for name, setting in server.settings.items():
         kinds: dict[str, dict[str, Any]] = {
             "int": {"type": "integer", "minimum": setting.min, "maximum": setting.max},
             "bool": {"type": "boolean"},
             "choice": {"enum": list(setting.choices)},
             "str": {"type": "string"},
+            "range": {"type": "string", "pattern": "^[0-9]+ +[0-9]+$"},
         }
         kind = {key: value for key, value in kinds[setting.type].items() if value is not None}
         properties[name] = {**kind, "default": setting.default, "description": setting.help}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ class AppChoice(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     server: str
+    version: str = ""  # another release of it, for which its folder has a lock; empty: the one it is described for
     listen: Listen = "tcp"  # unix only behind a front
     entry: Entry = "single"  # multi: app/multi.py, several applications in one process
     instances: int = Field(default=1, ge=1, le=MOST_INSTANCES)  # of the whole server; more than one only behind a front
@@ -77,6 +78,21 @@ class Service:
     name: Literal["app", "front"]
     server: Server
     settings: Mapping[str, SettingValue]
+    version: str = ""
+
+    @property
+    def requirements(self) -> Path:
+        """The lock of what it runs as."""
+        return self.server.versions[self.version] if self.version else self.server.requirements
+
+    def of_version(self, version: str, *, where: str) -> Service:
+        """The same in another release, one that the server's folder has a lock for."""
+        if version and version not in self.server.versions:
+            raise LabError(
+                f'{where} is "{version}", and {shown(self.server.folder)} has no requirements-{version}.txt.'
+                f"{nearest(version, self.server.versions)}"
+            )
+        return replace(self, version=version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +145,8 @@ class Catalog:
         path = self.root / f"{name}.yaml"
         read = load(path, TopologyFile)
         where = shown(path)
-        services = [self._service("app", read.app, where)]
+        app = self._service("app", read.app, where)
+        services = [app.of_version(read.app.version, where=f"{where}: app.version")]
         if read.front:
             services.append(self._service("front", read.front, where))
         elif read.app.listen == "unix":

@@ -22,15 +22,25 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Loader(LOADER):  # type: ignore[misc,valid-type]  # which of the two it is, is known at run time only
-    """Refuses a key that stands twice: YAML would silently take the last."""
+    """Refuses a key that stands twice, which YAML would silently take the last of; says where a tag does not fit."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                problem = "a key is a word, not a list or a mapping (a template's {{ ... }} has to be filled in first)"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f'"{key.value}" stands twice', key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:  # as PyYAML has it: `!!bool maybe`, say
+            problem = f"{shortened(repr(node.value))} is no {node.tag.replace('tag:yaml.org,2002:', '!!')}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

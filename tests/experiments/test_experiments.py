@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -13,7 +14,7 @@ from topolab.experiments.capacity import capacity, command
 from topolab.experiments.compare import compare
 from topolab.ledger import PlaceCount
 from topolab.plan import Plan, resolve
-from topolab.results import CapacityRun, NotRun, to_json
+from topolab.results import CapacityRun, NotRun, Outcome, to_json
 from topolab.runtimes.base import Event
 from topolab.runtimes.fake import FakeRuntime, observation
 from topolab.topology import Catalog
@@ -64,6 +65,21 @@ def test_a_failed_measurement_leaves_no_stack(catalog: Catalog) -> None:
     with pytest.raises(LabError, match="killed by signal 9"):
         capacity(runtime, plan(catalog, "gunicorn-sync"), lambda _: None)
     assert runtime.up_now == []
+
+
+@pytest.mark.usefixtures("state_here")
+@pytest.mark.parametrize("loses", [True, False])
+def test_a_server_that_dies_after_the_census_is_a_finding(catalog: Catalog, loses: bool) -> None:
+    """What was lost with the server is its end's; where nothing was lost there is nothing to doubt."""
+    lost = Outcome("handler", "closed" if loses else "silence", None, 4, 1.0, 1.0)
+    runtime = FakeRuntime({"gunicorn-sync": replace(SYNC, held=(lost,))}, died={"gunicorn-sync": "killed by SIGKILL"})
+    run = capacity(runtime, plan(catalog, "gunicorn-sync"), lambda _: None)
+    assert [finding.code for finding in run.findings] == ["server_died"] * loses
+    assert run.verdict == ("SUSPECT" if loses else "VALID")
+    for finding in run.findings:
+        assert finding.message.startswith(
+            "gunicorn-sync died while it was measured: app: killed by SIGKILL. The places"
+        )
 
 
 @pytest.mark.usefixtures("state_here")

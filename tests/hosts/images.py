@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,11 +57,11 @@ def image(kind: Kind, locks: Path) -> str:
     """The name of a kind's image, which is built where it is missing; once, also when several ask at the same time."""
     recipe = KINDS[kind]
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{recipe.codename}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(locks / "base.lock"):  # of all of them: apt can't install mmdebstrap twice at a time
         base = subprocess.run(
             [HERE / "base-image", recipe.codename], stdout=subprocess.PIPE, text=True, timeout=BUILD_S, check=True
         ).stdout.strip()
+    with _locked(locks / f"{recipe.codename}.lock"):
         digest = hashlib.sha256(docker("image", "inspect", "--format", "{{.Id}}", base).encode())
         for name in ("Dockerfile", "boot"):
             digest.update((HERE / name).read_bytes())
@@ -70,3 +72,11 @@ def image(kind: Kind, locks: Path) -> str:
                 "--label", f"{LABEL}=1", str(HERE), timeout_s=BUILD_S,
             )  # fmt: skip
         return tag
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else holds this file's lock meanwhile."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

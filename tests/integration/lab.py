@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,7 +47,7 @@ class Lab:
         """A command in the background, in a process group of its own."""
         return subprocess.Popen(
             [TOPOLAB, *words], env=self.environment(**environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, process_group=0, cwd=cwd,
+            text=True, process_group=0, cwd=cwd, preexec_fn=_heeds,
         )  # fmt: skip
 
     def run(self, *words: str, cwd: Path | None = None, **environment: str) -> Result:
@@ -67,6 +68,12 @@ class Lab:
 
     def stored(self) -> list[Path]:
         return sorted((self.home / "results").glob("*.json"))
+
+
+def _heeds() -> None:
+    """Signals as in a terminal, also where pytest itself runs below `nohup` or in the background of a script."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def ended(process: subprocess.Popen[str]) -> Result:

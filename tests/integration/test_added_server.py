@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from tests.integration.lab import Lab, places
+from topolab import paths
 from topolab.topology import Catalog
 
-SERVER = """\
-server: wsgiref
-summary: The standard library's one-request-at-a-time server
-role: app
-settings: {}
-capacity:
-  - handler:
-      - {bound_by: the one thread, count: 1, source: "socketserver.py:216"}
-    accept_queue: {backlog: 5, source: "socketserver.py:443"}
-"""
-
-RUN = """\
-#!/bin/sh
-exec "$VENV/bin/python" -c '
-import os
-from wsgiref.simple_server import make_server
-from app.wsgi import application
-host, port = os.environ["BIND"].split(":")
-make_server(host, int(port), application).serve_forever()
-'
-"""
+TEXT = (paths.HOME / "CONTRIBUTING.md").read_text().partition("## Add a server")[2]
+SERVER, RUN, TOPOLOGY = re.findall(r"```(?:yaml|sh)\n(.*?)```", TEXT, re.DOTALL)[:3]
 
 
 def test_a_server_is_added_by_one_folder_and_one_file(lab: Lab, tmp_path: Path) -> None:
-    """A made-up topology with a server of its own, in a folder of its own, is listed, predicted and measured."""
+    """CONTRIBUTING's example, in a folder of its own, is listed, predicted, and measured as it says there."""
     own = tmp_path / "topologies"
     folder = own / "servers" / "wsgiref"
     folder.mkdir(parents=True)
@@ -41,7 +24,7 @@ def test_a_server_is_added_by_one_folder_and_one_file(lab: Lab, tmp_path: Path) 
     (folder / "run").chmod(0o755)
     shutil.copy(Catalog().root / "servers/werkzeug/requirements.txt", folder)
     shutil.copy(Catalog().root / "limits.yaml", own)
-    (own / "stdlib.yaml").write_text("summary: wsgiref\napp: {server: wsgiref}\n")
+    (own / "stdlib.yaml").write_text(TOPOLOGY)
 
     environment = {"TOPOLAB_TOPOLOGIES": str(own)}
     assert [each["topology"] for each in lab.run("list", "--json", cwd=None, **environment).json] == ["stdlib"]
@@ -50,3 +33,4 @@ def test_a_server_is_added_by_one_folder_and_one_file(lab: Lab, tmp_path: Path) 
     )
     assert result.code == 0, (result.err, result.out)
     assert places(result.json) == {"app handler": 1, "app accept_queue": 6, "client unanswered": 23}
+    assert "gives 1 in the handler, 6 in the accept queue and 23 unanswered" in TEXT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -14,9 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.integration.lab import TOPOLAB, Lab, ended, has_ended, instrument_of, until
+from tests.integration.lab import TOPOLAB, Lab, ended, has_ended, instrument_of, places, until
 from topolab import paths
 from topolab.runtimes import engine
 from topolab.runtimes.ports import free_port
@@ -38,6 +40,10 @@ PROCESS = ("--runtime", "process")
         (["logs", "gunicorn-sync"], "topolab: gunicorn-sync is not up. `topolab status` shows what is."),
         (["down", "gunicorn"], 'topolab: There is no topology "gunicorn". Did you mean "gunicorn-sync"? '
                                "`topolab list` shows all."),
+        (["down", "--force", "gunicorn-synk"],
+         'topolab: There is no topology "gunicorn-synk". Did you mean "gunicorn-sync"? '),
+        (["down", "--force", "--hosts", str(paths.HOME / "ansible/inventory/local.yml")],
+         "topolab: --force: it is for stacks on this machine, and does nothing on hosts. Leave it out."),
         (["up", "flask-single", *PROCESS, "--set", "nofile=1048576"], "topolab: limit nofile=1048576 is not reachable"),
         (["up", "flask-single", *PROCESS, "--set", "somaxconn=77"], "topolab: limit somaxconn=77: the process runtime"),
         (["up", "flask-single", *PROCESS, "--set", "pids=77"], "topolab: limit pids=77 is a container's limit"),
@@ -52,6 +58,36 @@ def test_bad_input_gets_one_clear_line(lab: Lab, words: list[str], line: str) ->
     assert "Traceback" not in result.err
     assert result.out == ""
     assert lab.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("topology", "server", "was", "now", "lacks"),
+    [
+        ("nginx-gunicorn-sync", "nginx", "program: nginx\n", "program: no-nginx\n", "no-nginx"),
+        ("apache-mod-wsgi", "mod_wsgi", "program: apache2\nfiles: [/usr/lib/apache2/modules/",
+         "program: sh\nfiles: [/no/", "/no/mod_wsgi.so"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_here_says_the_way_out(
+    lab: Lab, tmp_path: Path, topology: str, server: str, was: str, now: str, lacks: str
+) -> None:
+    """A program that is missing, or a file of it, is named in one line with what to type to have it."""
+    topologies = tmp_path / "topologies"
+    shutil.copytree(Catalog().root, topologies)
+    file = topologies / f"servers/{server}/server.yaml"
+    assert was in file.read_text()
+    file.write_text(file.read_text().replace(was, now))
+    result = lab.run("up", topology, *PROCESS, TOPOLAB_TOPOLOGIES=str(topologies))
+    assert result.code == 2
+    [line] = result.err.splitlines()
+    assert line.startswith(f"topolab: {topology} needs {lacks}, which is not installed. On Debian and Ubuntu: `sudo ")
+    assert line.endswith("; or use --runtime compose.")
+
+
+def test_what_was_typed_is_told_as_it_was_typed(lab: Lab) -> None:
+    """Between its colons no word becomes a picture."""
+    result = lab.run("show", "waitress", "--app", "/nowhere:bank:app")
+    assert result.err.startswith('topolab: --app "/nowhere:bank:app": there is no folder')
 
 
 def test_a_wrong_option_exits_with_2(lab: Lab) -> None:
@@ -129,6 +165,38 @@ def test_an_interrupted_lab_takes_everything_down(lab: Lab, number: signal.Signa
     assert lab.run("status").out.startswith("Nothing is up.")
 
 
+def test_an_interrupted_installation_ends_at_once(lab: Lab, tmp_path: Path) -> None:
+    """Ctrl-C while virtualenvs are made ends those that are begun, and begins no other."""
+    topologies = tmp_path / "topologies"
+    shutil.copytree(Catalog().root, topologies)
+    names = {"flask-single": "werkzeug", "gunicorn-sync": "gunicorn", "waitress": "waitress", "cheroot": "cheroot",
+             "granian": "granian", "hypercorn": "hypercorn"}  # fmt: skip
+    lock = f"# {tmp_path}\nflask==3.0.0 --hash=sha256:{'0' * 64}\n"
+    for server in names.values():
+        (topologies / f"servers/{server}/requirements.txt").write_text(lock)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:  # an index that never answers
+        command = lab.start(
+            "compare", *names, *PROCESS, TOPOLAB_TOPOLOGIES=str(topologies), NO_PROXY="127.0.0.1", no_proxy="127.0.0.1",
+            UV_DEFAULT_INDEX=f"http://127.0.0.1:{silent.getsockname()[1]}/simple", UV_NO_CACHE="1",
+        )  # fmt: skip
+
+        def installing() -> list[psutil.Process]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+                children = psutil.Process(command.pid).children(recursive=True)
+                return [child for child in children if {"pip", "install"} <= {*child.cmdline()}]
+            return []
+
+        begun = until(lambda: len(found := installing()) == 4 and found, "four are installed at a time")
+        began = time.monotonic()
+        command.send_signal(signal.SIGINT)
+        result = ended(command)
+    assert time.monotonic() - began < 10
+    assert result.code == 2
+    assert result.err.splitlines()[-1].startswith("topolab: interrupted; everything that it had started is stopped.")
+    assert result.err.count("installing ") == 4
+    assert all(has_ended(process) for process in begun)
+
+
 def test_a_lab_killed_with_9_leaves_nothing_running(lab: Lab) -> None:
     """When the lab itself is killed with -9, its stack and instrument end by themselves; the record is swept next."""
     command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
@@ -181,6 +249,17 @@ def test_a_damaged_record_is_named(lab: Lab) -> None:
     assert lab.run("status").out.startswith("Nothing is up.")
 
 
+def test_down_goes_on_where_one_is_not_up(lab: Lab) -> None:
+    """Of several stacks those that are up are taken down, and all that is wrong with the others is told."""
+    assert lab.run("up", "flask-single", *PROCESS, "--port", str(free_port())).code == 0
+    result = lab.run("down", "gunicorn-sync", "flask-single", "waitress", "flask-single")
+    assert (result.code, result.out) == (2, "flask-single is down\n")
+    assert result.err.splitlines() == [
+        "topolab: gunicorn-sync is not up. `topolab status` shows what is.",
+        "  waitress is not up. `topolab status` shows what is.",
+    ]
+
+
 def test_two_topologies_cannot_take_one_port(lab: Lab) -> None:
     """Two `up` of different topologies on one port at once: one comes up, the other says that the port is taken."""
     port = str(free_port())
@@ -207,6 +286,22 @@ def test_a_second_interruption_does_not_stop_the_stopping(lab: Lab, number: sign
     assert list((lab.home / "state/stacks").glob("*")) == []
 
 
+def test_what_is_ignored_below_nohup_stays_ignored(lab: Lab) -> None:
+    """A terminal that is closed ends no measurement below `nohup`, and its servers heed SIGHUP as ever."""
+    words = ["capacity", "flask-threaded", *PROCESS, "--requests", "50", "--hold", "3", "--json"]
+    command = subprocess.Popen(
+        ["nohup", TOPOLAB, *words], env=lab.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: instrument_of(command), "the instrument runs")
+    server = next(each for each in lab.processes() if "serve.py" in " ".join(each.cmdline()))
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    command.send_signal(signal.SIGHUP)
+    result = ended(command)
+    assert result.json["verdict"], result.err
+    ignored = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigIgn:"))
+    assert not ignored >> (signal.SIGHUP - 1) & 1
+
+
 def test_a_server_killed_while_it_is_measured_is_named(lab: Lab) -> None:
     """When the server itself dies under the measurement, the error names it and its signal, not the instrument."""
     command = lab.start("capacity", "gunicorn-gevent", *PROCESS, "--requests", "5000")
@@ -219,6 +314,25 @@ def test_a_server_killed_while_it_is_measured_is_named(lab: Lab) -> None:
         result.code == 1 or "gunicorn-gevent died while it was measured: app: app was killed by SIGKILL" in result.err
     )
     assert lab.processes() == []
+
+
+def test_a_server_killed_while_it_is_held_is_a_finding(lab: Lab) -> None:
+    """A server that is killed after the census leaves its counts and a doubt: the rest is the end of the server."""
+    words = ["capacity", "flask-threaded", *PROCESS, "--requests", "50", "--hold", "60", "--json"]
+    watching, watched = pty.openpty()
+    command = subprocess.Popen(
+        [TOPOLAB, *words], env=lab.environment(TERM="xterm"), stdout=subprocess.PIPE, stderr=watched, text=True
+    )
+    os.close(watched)
+    until(lambda: b"holding" in os.read(watching, 65536), "the requests are held")
+    next(each for each in lab.processes() if "serve.py" in " ".join(each.cmdline())).kill()
+    out, _ = command.communicate(timeout=60)
+    os.close(watching)
+    run = json.loads(out)
+    assert (command.returncode, run["verdict"]) == (1, "SUSPECT")
+    assert places(run) == {"app handler": 50}
+    assert "server_died" in [finding["code"] for finding in run["findings"]]
+    assert {one["fate"] for one in run["held"]} <= {"closed", "reset"}
 
 
 @pytest.mark.parametrize(
@@ -279,6 +393,16 @@ def test_output_that_cannot_be_written_is_an_error(lab: Lab) -> None:
     assert (result.returncode, result.stderr) == (2, "topolab: output: No space left on device.\n")
 
 
+def test_a_closed_output_is_an_error(lab: Lab) -> None:
+    """Where stdout is closed one line says so, and what is opened next is not printed into."""
+    closed = ["sh", "-c", 'exec "$0" list >&-', str(TOPOLAB)]
+    result = subprocess.run(closed, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        "topolab: output: it is closed, and nothing can be printed. Give it a place: >/dev/null, say.\n"
+    )
+
+
 def test_make_takes_values_as_words_only(lab: Lab, tmp_path: Path) -> None:
     """What stands in a make variable is never run by the shell."""
     for variable in ("TOPOLOGY", "LIMITS", "REQUESTS", "SET"):
@@ -286,6 +410,22 @@ def test_make_takes_values_as_words_only(lab: Lab, tmp_path: Path) -> None:
         words = [f"{name}={value}" for name, value in arguments.items()]
         result = subprocess.run(["make", "show", *words], cwd=paths.HOME, capture_output=True, text=True, check=False)
         assert result.returncode == 2, variable
+        assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "option"), [("TOPOLOGY", "--"), ("LIMITS", "--limits"), ("ROUTE", "--route"), ("APP", "--app")]
+)
+def test_make_expands_nothing_that_was_typed(tmp_path: Path, variable: str, option: str) -> None:
+    """What make would run, or take for a variable of its own, comes through as it was typed, or stood outside."""
+    text = f"$(shell touch {tmp_path}/pwned) $(HOME) ${{PATH}} $$x $"
+    make = ["make", "--no-print-directory", "show", "TOPOLAB=echo"]
+    typed = [*make, "TOPOLOGY=x", f"{variable}={text}"]
+    outside = make if variable == "TOPOLOGY" else [*make, "TOPOLOGY=x"]
+    both: list[tuple[list[str], dict[str, str]]] = [(typed, {}), (outside, {variable: text})]
+    for words, more in both:
+        made = subprocess.run(words, cwd=paths.HOME, env=os.environ | more, capture_output=True, text=True, check=True)
+        assert f" {option} {text}" in made.stdout.splitlines()[-1]
         assert not (tmp_path / "pwned").exists()
 
 

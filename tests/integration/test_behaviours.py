@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
-from tests.integration.lab import Lab, places
+from tests.integration.lab import Lab, ended, instrument_of, places, until
 from topolab.behaviours import Isolation
 from topolab.experiments.isolation import OWN, examine
 
 
-def measured(lab: Lab, verb: str, *words: str, code: int = 0) -> list[dict[str, Any]]:
-    """The runs of one experiment in local processes."""
-    done = lab.run(verb, *words, "--runtime", "process", "--json")
+def measured(lab: Lab, verb: str, *words: str, code: int = 0, runtime: str = "process") -> list[dict[str, Any]]:
+    """The runs of one experiment, in local processes or containers."""
+    done = lab.run(verb, *words, "--runtime", runtime, "--json")
     assert done.code == code, done.err
     runs: list[dict[str, Any]] = done.json
     return runs
@@ -38,11 +39,15 @@ def test_who_serves_a_request_is_what_the_server_says(lab: Lab, topology: str, u
 
 
 def test_requests_wait_behind_a_busy_worker_while_another_is_free(lab: Lab) -> None:
-    """gunicorn's threaded workers accept more than they have threads for; uWSGI's and the sync workers do not."""
-    gthread = measured(lab, "identity", "gunicorn-gthread", "--set", "workers=2", "--set", "threads=2")[0]
+    """gunicorn's threaded workers accept more than they have threads for, in both releases; uWSGI's and sync don't."""
+    two = ("gunicorn-gthread", "--set", "workers=2", "--set", "threads=2")
+    gthread = measured(lab, "identity", *two)[0]
+    older = measured(lab, "identity", *two, "--set", "version=25")[0]
     uwsgi = measured(lab, "identity", "uwsgi-processes", "--set", "processes=2", "--set", "threads=2")[0]
     sync = measured(lab, "identity", "gunicorn-sync")[0]
-    assert gthread["identity"]["crossing"]["misplaced"] > 0
+    assert [run["versions"]["gunicorn"].split(".")[0] for run in (gthread, older)] == ["27", "25"]
+    for run in (gthread, older):
+        assert run["identity"]["crossing"]["misplaced"] > 0
     for run in (uwsgi, sync):
         crossing = run["identity"]["crossing"]
         assert crossing["misplaced"] <= crossing["requests"] * 0.01, crossing  # a busy machine may hold one up
@@ -145,11 +150,49 @@ def test_the_impossible_is_refused_with_others_that_could(
     assert "These could: flask-" in done.err
 
 
-def test_the_binding_limit_is_the_one_that_moves(lab: Lab) -> None:
-    """Doubling what binds moves the ledger; doubling what does not bind leaves it, as the model says of each."""
-    (run,) = measured(lab, "sensitivity", "waitress", "--requests", "300")
+def test_a_front_that_turns_a_burst_away_does_what_it_is_said_to(lab: Lab) -> None:
+    """nginx gets no connection to a uWSGI whose queue is full, and says so: no more errors than the model has."""
+    (run,) = measured(lab, "burst", "nginx-uwsgi")
     assert run["verdict"] == "VALID", run["findings"]
-    moved = {knob["name"] for knob in run["knobs"] if knob["moved"]}
+    assert any(at["burst"]["failed"] for at in run["bursts"])
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("verb", "topology", "holds"),
+    [
+        ("identity", "flask-forking", lambda run: run["seen"] == "process per request"),
+        ("isolation", "gunicorn-gevent", lambda run: run["isolation"]["answered"] == 200),
+        ("deadwork", "uwsgi-threads", lambda run: [left["ran"] for left in run["dead_work"]["left"]] == [10, 101, 0]),
+        ("burst", "flask-threaded", lambda run: run["bursts"][0]["backlog"] == 128),
+    ],
+)
+def test_behaviour_in_containers(lab: Lab, verb: str, topology: str, holds: Callable[[dict[str, Any]], bool]) -> None:
+    """Each experiment on behaviour sees in a container what it sees in processes."""
+    (run,) = measured(lab, verb, topology, runtime="compose")
+    assert (run["runtime"], run["verdict"]) == ("compose", "VALID"), run["findings"]
+    assert holds(run)
+
+
+@pytest.mark.engine
+def test_the_binding_limit_is_the_one_that_moves(lab: Lab) -> None:
+    """Changing what binds moves the ledger; what does not bind leaves it, as the model says of each; limits too."""
+    (run,) = measured(lab, "sensitivity", "waitress", runtime="compose")
+    assert run["verdict"] == "VALID", run["findings"]
+    assert all(knob["tried"] for knob in run["knobs"])
+    moved = {knob["name"]: knob["moved"] for knob in run["knobs"]}
     assert run["bound_by"] == "threads"
-    assert {"threads", "connection_limit"} <= moved
-    assert "backlog" not in moved
+    assert {name for name, did in moved.items() if did} == {"threads", "connection_limit"}
+    assert {"backlog", "nofile", "somaxconn", "tcp_max_syn_backlog"} <= set(moved)
+
+
+def test_a_server_that_dies_is_named_and_the_next_one_is_measured(lab: Lab) -> None:
+    """A server that is killed while its clients leave is listed as failed, by name; the next topology is measured."""
+    running = lab.start("deadwork", "flask-threaded", "gunicorn-sync", "--runtime", "process", "--json")
+    until(lambda: instrument_of(running), "the instrument runs")
+    next(each for each in lab.processes() if "serve.py" in " ".join(each.cmdline())).kill()
+    done = ended(running)
+    assert done.code == 2
+    dead, lives = done.json
+    assert "flask-threaded died while it was measured: app: app was killed by SIGKILL" in dead["reason"]
+    assert (lives["topology"], lives["verdict"]) == ("gunicorn-sync", "VALID")

@@ -15,7 +15,7 @@ def test_claims_are_checked_on_real_servers(lab: Lab) -> None:
     """Two claims by name: verdicts, the figures behind them, what to type to count again; stored, and as a page."""
     done = lab.run("claims", "await", "gunicorn-sync", "--output", str(lab.home / "docs"), "--json")
     assert done.code == 0, done.err
-    awaits, sync = done.json["checked"]
+    sync, awaits = done.json["checked"]
     assert (sync["verdict"], sync["figures"]["handler"]) == ("still true", 4)
     assert sync["versions"]["gunicorn"]
     assert awaits["verdict"] == "still true", awaits
@@ -50,7 +50,7 @@ def test_a_server_that_does_not_start_is_not_checked(lab: Lab, own_topologies: P
 
 def test_a_server_that_dies_is_no_verdict(lab: Lab) -> None:
     """A server that is killed while its clients leave runs none of their requests, and that says nothing of it."""
-    running = lab.start("claims", "dead-work", "gunicorn-sync", "--json")
+    running = lab.start("claims", "dead-work", "await", "--json")
 
     def serving() -> list[psutil.Process]:
         return [process for process in lab.processes() if "werkzeug" in " ".join(process.cmdline())]

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from tests.reports.synthetic import HOST, SERVERS, changes, runs_of
+from topolab import paths, store
+from topolab.comparison import Comparison
 from topolab.ledger import Ledger, PlaceCount, Spot
 from topolab.results import (
     AfterRelease,
     Asked,
     CapacityRun,
-    Comparison,
     Finding,
-    Host,
     InstrumentReport,
     ListenerQueue,
     Measured,
@@ -26,16 +27,6 @@ HANDLER: Spot = ("app", "handler")
 WAITING: Spot = ("app", "waiting")
 QUEUE: Spot = ("app", "accept_queue")
 UNANSWERED: Spot = ("client", "unanswered")
-
-HOST = Host(
-    os="Debian GNU/Linux 12 (bookworm)",
-    kernel="6.18.44",
-    cpu="Intel Xeon Processor @ 2.90GHz",
-    cores=2,
-    memory_bytes=8 * 2**30,
-    somaxconn=4096,
-    nofile_hard=20000,
-)
 
 INSTRUMENT = InstrumentReport(
     rate_asked=2000.0,
@@ -167,3 +158,12 @@ def comparison() -> Comparison:
     runs = [make_run(case) for case in CASES]
     runs[8] = bounded(runs[8])
     return Comparison(tuple(runs), (NOT_RUN,))
+
+
+@pytest.fixture(scope="session")
+def everything(comparison: Comparison) -> Comparison:
+    """Those ten; two repeats under load of six topologies; what is stored in docs of behaviours and claims; changes."""
+    loads = [run for repeat in (1, 2) for server in SERVERS for run in runs_of(server, repeat=repeat)]
+    stored = store.load([*sorted((paths.HOME / "docs/behaviours").glob("*.json")), paths.HOME / "docs/claims.json"])
+    others = [replace(run, runtime="process") for run in stored.others]  # the pages are of both runtimes
+    return replace(comparison, others=(*loads, *others), claims=stored.claims, changes=changes())

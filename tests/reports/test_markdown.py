@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from topolab.comparison import Comparison
 from topolab.reports import markdown
-from topolab.results import Comparison, Finding
+from topolab.results import Finding
 
 EXPECTED = """\
 **Where 1,000 requests were.** Measured in the process runtime on Intel Xeon Processor @ 2.90GHz, 2 cores, 8.0 GiB, \

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
+from topolab.comparison import Comparison
 from topolab.reports import words
 from topolab.reports.picture import Width, svg
 from topolab.reports.sheet import extents
-from topolab.results import Comparison, Finding
+from topolab.results import Finding
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -43,8 +44,8 @@ def test_every_figure_is_written(comparison: Comparison, width: Width) -> None:
 def test_the_same_comparison_gives_the_same_picture(comparison: Comparison) -> None:
     """Nothing of the time or the process gets into the file: another interpreter draws it byte for byte."""
     small = Comparison(comparison.runs[3:4])
-    code = f"from topolab.results import *; from topolab.ledger import *; from topolab.reports.picture import svg\n\
-import sys; sys.stdout.buffer.write(svg({small!r}).encode())"
+    code = f"from topolab.results import *; from topolab.comparison import *; from topolab.ledger import *\n\
+from topolab.reports.picture import svg; import sys; sys.stdout.buffer.write(svg({small!r}).encode())"
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode()
     assert svg(small) == again
 

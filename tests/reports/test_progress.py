@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
+from topolab.comparison import Comparison
 from topolab.reports.progress import Progress
-from topolab.results import Comparison
 
 
 def replay(comparison: Comparison, console: Console) -> str:

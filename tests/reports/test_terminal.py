@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
+from topolab.comparison import Comparison
 from topolab.reports import terminal
-from topolab.results import Comparison, Finding
+from topolab.results import Finding
 
 TABLE = """\
 Where 1,000 requests were

@@ -13,9 +13,23 @@ from typing import NoReturn
 
 import click
 
-from topolab.cli import behaving, catalog, claiming, fitting, measuring, on_hosts, stacks
+from topolab.cli import (
+    artefacts,
+    behaving,
+    catalog,
+    claiming,
+    comparing,
+    fitting,
+    loading,
+    measuring,
+    on_hosts,
+    picking,
+    reporting,
+    stacks,
+    waiting,
+)  # fmt: skip
 from topolab.cli.console import COULD_NOT, DONE, say
-from topolab.errors import LabError
+from topolab.errors import LabError, NotRunnable
 from topolab.runtimes import interrupts
 
 
@@ -30,7 +44,9 @@ def cli() -> None:
 
 
 for verb in (
-    *catalog.VERBS, *measuring.VERBS, *behaving.VERBS, *claiming.VERBS, *fitting.VERBS, *stacks.VERBS, *on_hosts.VERBS,
+    *catalog.VERBS, *measuring.VERBS, *comparing.VERBS, *behaving.VERBS, *claiming.VERBS, *fitting.VERBS,
+    *stacks.VERBS, *on_hosts.VERBS, *waiting.VERBS, *picking.VERBS, *reporting.VERBS, *loading.VERBS,
+    *artefacts.VERBS,
 ):  # fmt: skip
     cli.add_command(verb)
 
@@ -38,10 +54,14 @@ for verb in (
 def main() -> NoReturn:
     """The entry point: runs a verb, turns every `LabError` into one clear line."""
     interrupts.install()
+    if sys.stdout is None:  # closed (`>&-`): the next file that is opened would get what we print
+        say("topolab: output: it is closed, and nothing can be printed. Give it a place: >/dev/null, say.")
+        sys.exit(COULD_NOT)
     try:
         status = _run()
     except LabError as error:
-        say(f"topolab: {error}")
+        way_out = f" {error.remedy}" if isinstance(error, NotRunnable) else ""
+        say(f"topolab: {error}{way_out}")
         for line in error.details:
             say(f"  {line}")
         sys.exit(COULD_NOT)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
-from topolab import handbook, packages, paths, show, store
+from topolab import facts, handbook, packages, paths, show, store
+from topolab.cli import on_hosts
 from topolab.cli.console import out, say
 from topolab.cli.options import Wanted, json_option, plan_options, port_option, run_options
 from topolab.cli.plans import caution, runtime_on_hosts
@@ -41,6 +43,8 @@ def list_(as_json: bool) -> None:
 def show_(topology: str, wanted: Wanted, as_json: bool) -> None:
     """Show a plan and its prediction; start nothing."""
     plan = wanted.plan(topology)
+    if refused := show.refusal(plan):
+        say(f"{refused} As it is, nothing would start; what follows is what these settings would give.")
     caution([plan])
     if as_json:
         click.echo(json.dumps(show.as_json(plan), indent=1))
@@ -58,13 +62,15 @@ def plan_(topology: str, wanted: Wanted, port: int) -> None:
     For `ansible-playbook --extra-vars @FILE`.
     """
     plan = wanted.plan(topology)
+    runtime = runtime_on_hosts(wanted)
+    on_hosts.require_startable(plan, runtime)
     caution([plan])
-    rolled = rollout(plan, runtime_on_hosts(wanted), port=port)
+    rolled = rollout(plan, runtime, port=port)
     click.echo(json.dumps({"topolab_plan": rolled}, indent=1))
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["run", "topology", "server", "limits"]))
+@click.argument("what", type=click.Choice(["run", "campaign", "topology", "server", "limits"]))
 def schema(what: str) -> None:
     """Print a JSON Schema."""
     click.echo(json.dumps(show.schema(what, Catalog()), indent=1))
@@ -80,8 +86,14 @@ def setup() -> None:
 
 
 @click.command()
-def docs() -> None:
-    """Write the pages that are made from what the lab and its roles read: docs/servers.md, and each role's README."""
+@click.option(
+    "--campaign", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
+    help="First keep this campaign as the one that the pages are made from.",
+)  # fmt: skip
+def docs(campaign: Path | None) -> None:
+    """Write the pages that are made from what the lab, its results and its roles say: docs, and each role's README."""
+    if campaign:
+        say(f"kept {paths.shown(facts.keep(campaign))}")
     for path, text in handbook.pages(Catalog()).items():
         store.write_text(path, text)
         say(f"wrote {paths.shown(path)}")

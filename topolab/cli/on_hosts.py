@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -15,13 +16,14 @@ from rich.text import Text
 from topolab.cli.console import COULD_NOT, DONE, err, out, say
 from topolab.cli.options import Wanted, json_option, limit_options, required_hosts
 from topolab.cli.plans import caution, runtime_on_hosts
+from topolab.errors import LabError
 from topolab.experiments import on_hosts
 from topolab.limits import LIMITS
 from topolab.plan import Plan
 from topolab.results import CapacityRun, NotRun
 from topolab.runtimes import engine, hosts, images
 from topolab.runtimes.plays import Ended, Inventory, OnStep
-from topolab.runtimes.rollout import limits_of
+from topolab.runtimes.rollout import HostRuntime, limits_of
 from topolab.topology import Catalog
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ def up(inventory: Inventory, wanted: Wanted, topology: str, port: int) -> int:
     """Brings a topology up on every host."""
     plan = wanted.plan(topology)
     runtime = runtime_on_hosts(wanted)
+    require_startable(plan, runtime)
     caution([plan])
     build_here(wanted, [plan])
     with _interrupted(
@@ -123,6 +126,8 @@ def tune(inventory: Inventory, wanted: Wanted, as_json: bool) -> int:
 
     Descriptors and processes are only ever raised. `topolab untune` takes exactly this back.
     """
+    if wanted.limits_name == "default" and not wanted.sets:
+        raise LabError("tune changes only what is asked for. Name it: --limits tuned, or --set somaxconn=16384 ...")
     asked = [
         limit
         for limit in limits_of(Catalog(), wanted.sets, wanted.limits_name)
@@ -204,6 +209,12 @@ def _applied(result: Mapping[str, Any]) -> list[str]:
     limits = {name: read["applied"].get(f"{name}_min", read["applied"].get(name)) for name in LIMITS}
     queues = [f"{queue['service']} listens with a queue of {queue['send_q']}" for queue in read["listeners"]]
     return [f"{name} {value}" for name, value in limits.items() if value is not None] + queues
+
+
+def require_startable(plan: Plan, runtime: HostRuntime) -> None:
+    """`NotRunnable` when a server would refuse these settings. A unit's host decides limits that nobody asked for."""
+    limits = plan.limits if runtime == "compose" else {name: plan.limits[name] for name in plan.demanded}
+    replace(plan, limits=limits).require_startable()
 
 
 def build_here(wanted: Wanted, plans: Sequence[Plan]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from topolab.errors import LabError
+from topolab.ownapp import ONLY_HERE, OwnApp
 from topolab.plan import Plan, resolve
 from topolab.results import Route
 from topolab.runtimes.plays import Inventory
@@ -21,6 +23,44 @@ ROUTES = {"/hold": "gate", "/async/hold": "async"}  # the app's own names of two
 
 port_option = click.option(
     "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port on 127.0.0.1."
+)
+
+
+class Number(click.FloatRange):
+    """A number within bounds. NaN is in every range for click, and is no number here; nor is infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return found
+
+
+def _app(_context: click.Context, _option: click.Parameter, text: str | None) -> OwnApp | None:
+    return None if text is None else OwnApp.typed(text)
+
+
+def _runtime(context: click.Context, _option: click.Parameter, name: str) -> str:
+    """With a person's own app `auto` is process."""
+    if not context.params.get("app"):
+        return name
+    if name not in ("auto", "process"):
+        raise LabError(f"--runtime {name}: {ONLY_HERE}. Write --runtime process, or leave it out.")
+    return "process"
+
+
+app_option = click.option(
+    "--app", metavar="FOLDER:MODULE:NAME", callback=_app, is_eager=True,  # other options look whether there is one
+    help="Your own app, served beside the lab's below /own: ~/shop:shop.wsgi:app, or '~/shop:shop:create_app()'.",
+)  # fmt: skip
+runtime_option = click.option(
+    "--runtime",
+    "runtime_name",
+    callback=_runtime,
+    type=click.Choice(["process", "compose", "systemd", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Local processes, containers, containers where an engine answers; on hosts: containers, or systemd units.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, nothing else.")
 
@@ -35,6 +75,7 @@ class Wanted:
     route: Route = "gate"
     hold_s: float = 0.0
     runtime_name: str = "auto"
+    app: OwnApp | None = None
 
     def with_requests(self, requests: int) -> Wanted:
         return replace(self, requests=requests)
@@ -53,6 +94,7 @@ class Wanted:
             requests=self.requests,
             route=self.route,
             hold_s=self.hold_s,
+            own=self.app,
         )
 
     def plans(self, names: Sequence[str]) -> list[Plan]:
@@ -71,10 +113,11 @@ def limit_options(verb: Verb) -> Verb:
 
 
 def plan_options(verb: Verb) -> Verb:
-    """--set, --limits and --requests, for verbs about plans."""
+    """--set, --limits, --requests and --app, for verbs about plans."""
     return _gathered(
         verb,
         *LIMIT_OPTIONS,
+        app_option,
         click.option(
             "--route",
             type=click.Choice(["gate", "sleep", "async", *ROUTES]),
@@ -91,15 +134,7 @@ def plan_options(verb: Verb) -> Verb:
 
 def run_options(verb: Verb) -> Verb:
     """The same and --runtime, for verbs that start something."""
-    runtime = click.option(
-        "--runtime",
-        "runtime_name",
-        type=click.Choice(["process", "compose", "systemd", "auto"]),
-        default="auto",
-        show_default=True,
-        help="Local processes, containers, containers where an engine answers; on hosts: containers, or systemd units.",
-    )
-    return runtime(plan_options(verb))
+    return runtime_option(plan_options(verb))
 
 
 def hold_option(verb: Verb) -> Verb:
@@ -107,7 +142,7 @@ def hold_option(verb: Verb) -> Verb:
     return click.option(
         "--hold",
         "hold_s",
-        type=click.FloatRange(0, 600),
+        type=Number(0, 600),
         default=0.0,
         metavar="SECONDS",
         help="Keep all held for so long after the census; see what the others get, and how those outside come back.",
@@ -135,10 +170,17 @@ def _inventory(verb: Verb, *, required: bool) -> Verb:
         return verb(inventory=Inventory(hosts, only) if hosts else None, **values)
 
     hosts = click.option(
-        "--hosts", metavar="INVENTORY", required=required, help="Do it on these hosts (an Ansible inventory) instead."
-    )
+        "--hosts", metavar="INVENTORY", required=required, callback=_hosts,
+        help="Do it on these hosts (an Ansible inventory) instead.",
+    )  # fmt: skip
     only = click.option("--only", metavar="PATTERN", help="Of these hosts, only those that the pattern matches.")
     return hosts(only(with_inventory))
+
+
+def _hosts(context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name and context.params.get("app"):
+        raise LabError(f"--hosts: {ONLY_HERE}. Leave --hosts or --app out.")
+    return name
 
 
 def _gathered(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -35,6 +36,8 @@ def up(topology: str, wanted: Wanted, port: int, inventory: Inventory | None) ->
     record, started = lifecycle.up(RUNTIMES, runtime, plan, port=port)
     already = "" if started else "already "
     out.print(f"{topology} is {already}up at http://127.0.0.1:{record.port}/ ({record.runtime})", markup=False)
+    if plan.own:
+        say(f"Your own app is at http://127.0.0.1:{record.port}/own/")
     say(f"`topolab logs {topology}` shows its output, `topolab down {topology}` stops it.")
     return DONE
 
@@ -53,8 +56,7 @@ def status(as_json: bool, inventory: Inventory | None) -> int:
         out.print(show.stacks(stacks))
     elif not problems:
         out.print("Nothing is up. `topolab up TOPOLOGY` brings one up, `topolab list` names them.")
-    for problem in problems:
-        raise problem
+    _raise_all(problems)
     return DONE
 
 
@@ -68,7 +70,7 @@ def logs(topology: str, follow: bool, inventory: Inventory | None) -> int:
         return on_hosts.logs(inventory, topology, follow=follow)
     record = state.read(topology)
     if record is None:
-        Catalog().topology(topology)  # a misspelt name is told apart from one that is not up
+        _require_known(topology)
         raise LabError(f"{topology} is not up. `topolab status` shows what is.")
     return RUNTIMES[record.runtime].logs(topology, follow=follow)
 
@@ -83,39 +85,47 @@ def down(topologies: tuple[str, ...], force: bool, inventory: Inventory | None) 
     Also those that a killed topolab left behind.
     """
     if inventory:
+        if force:
+            raise LabError("--force: it is for stacks on this machine, and does nothing on hosts. Leave it out.")
         return on_hosts.down(inventory, topologies)
-    if topologies:
-        for name in topologies:
-            _take_down(name, force=force)
-        return DONE
-    if not force:
+    if not topologies and not force:
         lifecycle.sweep(RUNTIMES, say)
     problems = []
-    names = state.names()
+    names = list(dict.fromkeys(topologies)) or state.names()
     for name in names:
         try:
-            record = None if force else state.read(name)
+            record = None if force or topologies else state.read(name)
             if record and record.temporary:
                 say(f"{name} belongs to a measurement that is under way; it ends with it")
             else:
                 _take_down(name, force=force)
-        except LabError as error:
+        except LabError as error:  # no reason to leave the others running
             problems.append(error)
     if not names:
         out.print("Nothing is up.")
-    for problem in problems:
-        raise problem
+    _raise_all(problems)
     return DONE
 
 
 def _take_down(name: str, *, force: bool) -> None:
-    if force:
-        lifecycle.force_down(RUNTIMES, name)
-    else:
-        if state.read(name) is None:
-            Catalog().topology(name)  # a misspelt name is told apart from one that is not up
-        lifecycle.down(RUNTIMES, name)
+    if not state.directory(name).exists():
+        _require_known(name)
+    (lifecycle.force_down if force else lifecycle.down)(RUNTIMES, name)
     out.print(f"{name} is down", markup=False)
+
+
+def _require_known(name: str) -> None:
+    """A misspelt name is told apart from one that is not up. A temporary stack's is its topology's with a number."""
+    catalog, topology = Catalog(), name.partition(".")[0]
+    if topology not in catalog.names:
+        catalog.topology(topology)
+
+
+def _raise_all(problems: Sequence[LabError]) -> None:
+    """The first of them, if any, with the others below it."""
+    if problems:
+        first, *others = problems
+        raise LabError(str(first), details=(*first.details, *map(str, others))) from first
 
 
 VERBS = (up, status, logs, down)

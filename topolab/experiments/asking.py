@@ -6,8 +6,6 @@ import concurrent.futures
 import http.client
 import itertools
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,32 +90,3 @@ def processes(port: int, number: int, *, deadline_s: float = PATIENCE_S) -> set[
             if reply.status == 200:
                 seen.add(int(reply.json["pid"]))
     return seen
-
-
-def per_second(port: int, path: str, *, clients: int, seconds: float) -> float:
-    """Good answers per second to clients that each ask again as soon as they are answered, on a new connection."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode()
-    began = time.monotonic()
-    until = began + seconds
-    counts, problems = [0] * clients, []
-
-    def client(index: int) -> None:
-        try:
-            while time.monotonic() < until:
-                with socket.create_connection((HOST, port), timeout=PATIENCE_S) as connection:
-                    connection.sendall(request)
-                    whole = b"".join(iter(lambda: connection.recv(65536), b""))
-                if b" 200 " not in whole[:15]:
-                    raise OSError(f"answered with {whole[:30]!r}")
-                counts[index] += 1
-        except OSError as error:
-            problems.append(error)
-
-    threads = [threading.Thread(target=client, args=(index,)) for index in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise LabError(f"{len(problems)} of {clients} clients in a closed loop gave up: {problems[0]}.")
-    return sum(counts) / (time.monotonic() - began)

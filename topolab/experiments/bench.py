@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from topolab import pins
 from topolab.behaviours import DeadWork, Identity
 from topolab.errors import LabError
 from topolab.experiments.beside import beside
 from topolab.experiments.capacity import OnEvent, Pace, capacity, command, require_alive, what_died
 from topolab.experiments.identity import handlers_of_one_process
+from topolab.experiments.stand import Stand, stand
 from topolab.ledger import Place
+from topolab.loads import Pins
 from topolab.plan import Plan, resolve
 from topolab.results import CapacityRun, FindingCode, Route
 from topolab.runtimes.base import Runtime, RuntimeName, Stack
@@ -23,8 +25,6 @@ from topolab.topology import Catalog
 
 T = TypeVar("T")
 Words = Callable[[Plan], Sequence[str]]  # what the instrument is told, for a plan
-
-NOTICE_S = 0.5  # the runtime has noticed by then that a server has ended
 
 # With one of these the counts themselves are in doubt. The others doubt the model, or what came after the census.
 UNTRUSTED: tuple[FindingCode, ...] = (
@@ -107,8 +107,19 @@ class Bench:
                 yield stack
                 require_alive(runtime, stack)
             except LabError as error:
-                time.sleep(NOTICE_S)
                 raise what_died(runtime, stack, error) from error
+
+    @contextlib.contextmanager
+    def on_stand(self, name: str, *sets: str) -> Iterator[Stand]:
+        """A stack under load: one CPU for the server, another for the instrument, whatever else the machine has."""
+        runtime, plan = self._plan("process", name, sets, 1, "gate", 0.0)
+        found = pins.of_this_machine()
+        if not found:
+            raise LabError("Server and instrument need a CPU each: this machine has one.")
+        pair = Pins(found.server[:1], found.instrument[:1])
+        with stand(runtime, plan.pinned(pair), self.on_event, pinned=False) as it:
+            self.versions |= it.versions
+            yield it
 
     def tell(self, phase: str, done: int = 0, of: int = 0) -> None:
         self.on_event({"event": "progress", "phase": phase, "done": done, "of": of})

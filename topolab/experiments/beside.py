@@ -44,7 +44,7 @@ def beside(
         versions = stack.versions()
         try:
             with stack.instrument([experiment, "--processes", str(plan.processes()), *words]) as events:
-                result = _result(events, kind, on_event)
+                result = result_of(events, kind, on_event)
         except LabError as error:
             raise what_died(runtime, stack, error) from error
         require_alive(runtime, stack)
@@ -65,7 +65,8 @@ def beside(
     )
 
 
-def _result(events: Any, kind: type[T], on_event: OnEvent) -> T:
+def result_of(events: Any, kind: type[T], on_event: OnEvent) -> T:
+    """The instrument's last event as what it saw; the others are passed on."""
     for event in events:
         if event["event"] == "result":
             return TypeAdapter(kind).validate_python({key: value for key, value in event.items() if key != "event"})

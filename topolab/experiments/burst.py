@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from topolab.behaviours import Burst, BurstAt, BurstRun
 from topolab.experiments.beside import beside
 from topolab.experiments.capacity import OnEvent
 from topolab.listeners import planned
+from topolab.model import predict
 from topolab.plan import Plan
 from topolab.results import Finding
 from topolab.runtimes.base import Runtime
@@ -25,11 +26,30 @@ def run(runtime: Runtime, plans: Sequence[Plan], on_event: OnEvent) -> BurstRun:
         envelopes.append(seen)
         backlog = _backlog(plan)
         bursts.append(BurstAt(backlog, result))
-        if result.failed:
+        at_most = predict(plan, plan.asked.requests).ledger.turned_away  # were none of them served meanwhile
+        if result.failed > at_most:
             found.append(
-                Finding("requests_failed", f"{result.failed} of {result.requests} at backlog {backlog} failed.")
+                Finding(
+                    "requests_failed",
+                    f"{result.failed} of {result.requests} at backlog {backlog} failed, and the model says that the "
+                    f"server turns at most {at_most} away.",
+                )
             )
     return BurstRun(**envelopes[0].judged(found), bursts=tuple(bursts))
+
+
+def with_backlogs(plan: Plan, backlogs: Sequence[int]) -> Iterator[Plan]:
+    """The plan with each of these backlogs of the server that clients come to: those that it takes, and asks the kernel
+    for (gunicorn's asgi worker asks for 100, whatever is set).
+    """
+    service = plan.front or plan.app
+    setting, seen = service.server.settings.get("backlog"), {_backlog(plan)}
+    for backlog in backlogs if setting else ():
+        if setting and not setting.problem_with(backlog):
+            other = plan.with_setting(service, "backlog", backlog)
+            if (asked := _backlog(other)) not in seen:
+                seen.add(asked)
+                yield other
 
 
 def _backlog(plan: Plan) -> int:

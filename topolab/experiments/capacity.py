@@ -13,11 +13,17 @@ from topolab import findings, host, listeners
 from topolab.errors import LabError
 from topolab.model import predict
 from topolab.plan import Plan
-from topolab.results import CapacityRun, Host, Measured, Observation
+from topolab.results import Asked, CapacityRun, Finding, Host, Measured, Observation
 from topolab.runtimes.base import Event, Runtime, Stack
 from topolab.runtimes.lifecycle import temporary
 
 OnEvent = Callable[[Event], None]
+
+NOTICE_S = 1.0  # the runtime has noticed by then that a server has ended
+AFTERWARDS = (
+    "The places were counted before; what the requests got after that is the end of the server, not its way to serve. "
+    "Run it again; if it stays, its log says why."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,20 @@ def capacity(
                 observed = _observe(events, on_event)
         except LabError as error:
             raise what_died(runtime, stack, error) from error
+        died = death(runtime, stack) if _lost(observed) else None
         at_end(stack)
         on_event({"event": "progress", "phase": "stopping"})
     run = judged(plan, runtime.name, observed, host.fingerprint(), versions, clock, command(plan, runtime.name))
+    if died:
+        run = replace(run, verdict="SUSPECT", findings=(*run.findings, Finding("server_died", f"{died} {AFTERWARDS}")))
     return replace(run, image_bytes=image_bytes)
+
+
+def _lost(observed: Observation) -> bool:
+    """Whether requests ended, after the census, as those of a server do that has ended."""
+    return bool(observed.after_release.failed) or any(
+        one.fate in ("reset", "closed", "refused") for one in observed.held
+    )
 
 
 class Clock:
@@ -117,11 +133,21 @@ def judged(
 
 def what_died(runtime: Runtime, stack: Stack, error: LabError) -> LabError:
     """The instrument's error, or rather the server's, when it was the server that ended."""
-    try:
-        require_alive(runtime, stack)
-    except LabError as death:
-        return LabError(str(death), details=(str(error),))
-    return error
+    dead = death(runtime, stack)
+    return LabError(dead, details=(str(error),)) if dead else error
+
+
+def death(runtime: Runtime, stack: Stack) -> str | None:
+    """How a server of the stack ended, in a sentence; a runtime may need a moment to notice."""
+    until = time.monotonic() + NOTICE_S
+    while True:
+        try:
+            require_alive(runtime, stack)
+        except LabError as dead:
+            return str(dead)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(NOTICE_S / 10)
 
 
 def require_alive(runtime: Runtime, stack: Stack) -> None:
@@ -135,15 +161,20 @@ def command(plan: Plan, runtime: str, where: Sequence[str] = (), experiment: str
     """What to type to measure this plan again; `where` are the words that name its host."""
     asked = plan.asked
     words = ["topolab", experiment, plan.name, *where, "--runtime", runtime, "--requests", str(asked.requests)]
-    if asked.limits_name != "default":
-        words += ["--limits", asked.limits_name]
     if asked.route != "gate":
         words += ["--route", asked.route]
     if asked.hold_s:
         words += ["--hold", f"{asked.hold_s:g}"]
+    return shlex.join([*words, *overrides(asked)])
+
+
+def overrides(asked: Asked) -> list[str]:
+    """--app, --limits and --set, as they were typed."""
+    words = ["--app", asked.app] if asked.app else []
+    words += ["--limits", asked.limits_name] if asked.limits_name != "default" else []
     for name, value in {**asked.settings, **asked.limits}.items():
         words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
-    return shlex.join(words)
+    return words
 
 
 def arguments(plan: Plan, pace: Pace) -> list[str]:

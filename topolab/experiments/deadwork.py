@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from topolab.behaviours import DeadWork, DeadWorkRun
 from topolab.experiments.beside import beside
 from topolab.experiments.capacity import OnEvent, Pace
-from topolab.experiments.isolation import GONE
 from topolab.model import predict
 from topolab.plan import Plan
 from topolab.results import Finding
@@ -22,7 +21,7 @@ def run(runtime: Runtime, plan: Plan, on_event: OnEvent) -> DeadWorkRun:
     words = ["--requests", str(plan.asked.requests), "--rate", f"{pace.rate:g}", "--deadline", f"{DEADLINE_S:g}"]
     words += ["--route", plan.asked.route]
     seen = beside(runtime, plan, "deadwork", words, DeadWork, on_event)
-    turned_away = sum(predict(plan, plan.asked.requests).ledger.at("client", place).count for place in GONE)
+    turned_away = predict(plan, plan.asked.requests).ledger.turned_away
     return DeadWorkRun(**seen.judged(list(_findings(seen.result, turned_away))), dead_work=seen.result)
 
 

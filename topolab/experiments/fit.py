@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from topolab.errors import LabError
+from topolab.ledger import PlaceCount
 from topolab.limits import LIMITS
 from topolab.model import ends, lines, predict
-from topolab.plan import Plan, resolve
+from topolab.plan import Plan, WithValue, resolve
+from topolab.results import Prediction
 from topolab.settings import Setting
 from topolab.topology import Catalog
 
-WithValue = Callable[[int], Plan]
 MOST_STEPS = 40  # each raises one number; more than any topology has
 BACKLOGS = ("backlog", "listen_backlog", "request_queue_size")
 
@@ -47,15 +48,17 @@ def solve(plan: Plan, target: Target) -> Plan:
     )
 
 
-def alternatives(catalog: Catalog, target: Target, *, but: str, most: int = 3) -> list[str]:
-    """Other topologies that can, by their names, the standard ones first."""
+def alternatives(
+    catalog: Catalog, target: Target, *, but: str, limits_name: str = "default", most: int = 3
+) -> list[str]:
+    """Other topologies that can, and start, with these limits, by their names, the standard ones first."""
     names = sorted(catalog.names, key=lambda name: (not catalog.topology(name).standard, name))
     found: list[str] = []
     for name in names:
         if name == but or len(found) == most:
             continue
         try:
-            solve(resolve(catalog, name, requests=target.requests), target)
+            solve(resolve(catalog, name, limits_name=limits_name, requests=target.requests), target).require_startable()
         except LabError:
             continue
         found.append(name)
@@ -67,16 +70,21 @@ def holds(plan: Plan, target: Target) -> bool:
     return _in_the_way(plan, target)[0] is None
 
 
+def surely(predicted: Prediction) -> int:
+    """So many are in handlers whatever chance does."""
+    handler = predicted.ledger.at("app", "handler")
+    return handler.count if handler.at_least is None else handler.at_least
+
+
 def _in_the_way(plan: Plan, target: Target) -> tuple[str | None, float]:
     """The line that has to be raised next, and where it is now. None: nothing is in the way."""
     first = lines(plan, target.requests)[0]
     if first.at < target.in_flight:
         return first.bound_by, first.at
     ledger = predict(plan, target.requests).ledger
-    if ledger.at("app", "handler").count < target.in_flight and not _held(plan, target):
+    if ledger.at("app", "handler").count < target.in_flight:
         return first.bound_by, first.at
-    outside = sum(place.count for place in ledger if place.service == "client" and place.place != "answered")
-    if outside:
+    if any(map(_outside, ledger)):
         for spot, at, name in ends(plan, target.requests):
             if spot == ("front", "waiting") and at < target.requests:
                 return name, at
@@ -84,9 +92,10 @@ def _in_the_way(plan: Plan, target: Target) -> tuple[str | None, float]:
     return None, math.inf
 
 
-def _held(plan: Plan, target: Target) -> bool:
-    place = predict(plan, target.requests).ledger.at("app", "handler")
-    return (place.at_least if place.at_least is not None else place.count) >= target.in_flight
+def _outside(place: PlaceCount) -> bool:
+    """Whether some are turned away or stand before a full queue, as a front's own connections can (`connecting`)."""
+    client = place.service == "client" and place.place != "answered"
+    return bool(place.count) and (client or place.place == "connecting")
 
 
 def _raised(plan: Plan, name: str, held: float, target: Target) -> Plan:
@@ -114,7 +123,9 @@ def _least(low: int, high: int, with_value: WithValue, name: str, target: Target
 
 
 def _enough(plan: Plan, name: str, target: Target) -> bool:
-    """Whether that line is not in the way any more."""
+    """Whether that line is not in the way any more: not only because another one comes before it."""
+    if any(line.at < target.in_flight for line in lines(plan, target.requests) if line.bound_by == name):
+        return False
     return _in_the_way(plan, target)[0] != name
 
 
@@ -150,8 +161,8 @@ def _numbers(plan: Plan, name: str) -> Iterator[tuple[Setting, int, WithValue]]:
         setting, value = service.server.settings.get(bare), plan.settings[service.name].get(bare)
         if service.name == (role or "app") and setting and setting.type == "int" and isinstance(value, int):
             yield setting, value, partial(plan.with_setting, service, bare)
-    if name in LIMITS and isinstance(had := plan.limits.get(name), int):
-        yield LIMITS[name], had, lambda new: plan.with_limits({name: new}).demanding(name)
+    if bare in LIMITS and isinstance(had := plan.limits.get(bare), int):  # one for all services
+        yield LIMITS[bare], had, lambda new: plan.with_limits({bare: new}).demanding(bare)
 
 
 def _upwards(setting: Setting, value: int) -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from topolab.behaviours import Identity, IdentityRun, Served
+from topolab.errors import NotRunnable
 from topolab.experiments.beside import beside
 from topolab.experiments.capacity import OnEvent
 from topolab.model import lines
@@ -13,19 +14,32 @@ from topolab.results import Finding, Unit
 from topolab.runtimes.base import Runtime
 
 SHORT_MS, LONG_MS, LONG_EVERY = 2.0, 400.0, 10  # as the instrument mixes them
+AT_ONCE_MS, DEADLINE_S = 100.0, 20.0  # as the instrument has them: for each of those at once, and for the last
+LEAST = 40  # at once: of fewer, workers that take one each can't be told from greenlets
 LOAD = 0.6  # of what the handlers could serve
 MOST_RATE = 150.0  # requests per second: more and the machine, not the server, is what waits
 MIXED_S = 6.0
 
 
 def run(runtime: Runtime, plan: Plan, on_event: OnEvent) -> IdentityRun:
-    """30 requests one by one, 40 at once, and a mix of short and long ones at 60 % of what the handlers could serve."""
+    """30 requests one by one, as many at once as were asked for, and short and long ones mixed.
+
+    The mix comes at 60 % of what the handlers could serve.
+    """
+    at_once = plan.asked.requests
+    if at_once < LEAST:
+        raise NotRunnable(
+            f"identity asks by {at_once} requests at once, and can't tell by so few who serves them.",
+            remedy=f"--requests {LEAST}, or more.",
+        )
     expected = plan.unit()
     handlers = handlers_of_one_process(plan)
     mean_s = (SHORT_MS * (LONG_EVERY - 1) + LONG_MS) / LONG_EVERY / 1000
     rate = min(MOST_RATE, LOAD * handlers * plan.processes() / mean_s)
     mixed = 0 if expected == "process per request" else int(rate * MIXED_S)  # there, no worker waits for requests
+    patience_s = max(DEADLINE_S, 2 * at_once * AT_ONCE_MS / 1000 / (handlers * plan.processes()))
     words = ["--handlers", str(handlers), "--rate", f"{rate:.2f}", "--mixed", str(mixed)]
+    words += ["--concurrent", str(at_once), "--deadline-s", f"{patience_s:g}"]
     seen = beside(runtime, plan, "identity", words, Identity, on_event)
     got = unit_of(seen.result)
     found = list(_findings(expected, got, seen.result))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from topolab.behaviours import Isolation, IsolationRun
 from topolab.experiments.beside import beside
 from topolab.experiments.capacity import OnEvent
-from topolab.ledger import Place
 from topolab.model import predict
 from topolab.plan import Plan
 from topolab.results import Finding
@@ -18,13 +17,13 @@ OWN = (
     "g",
     "session",
     "current_app",
+    "nested_app",
     "local",
     "local_stack",
     "contextvar",
 )  # what Flask and Werkzeug promise
 CONTROL = "module_global"  # what nobody promises: the check has to see it broken wherever it can be
 WAIT_MS = 50.0
-GONE: tuple[Place, ...] = ("error", "refused", "reset")
 BACKLOGS, ROOMY = ("backlog", "listen_backlog"), 1024
 
 
@@ -39,9 +38,9 @@ def run(runtime: Runtime, plan: Plan, on_event: OnEvent) -> IsolationRun:
 
 def roomy(plan: Plan) -> Plan:
     """The same plan, with a longer backlog where requests would get an error for want of one."""
-    gone = [predict(plan, plan.asked.requests).ledger.at("client", place).count for place in GONE]
+    turned_away = predict(plan, plan.asked.requests).ledger.turned_away
     for name in BACKLOGS:
-        if any(gone) and name in plan.app.server.settings:
+        if turned_away and name in plan.app.server.settings:
             return plan.with_setting(plan.app, name, ROOMY)
     return plan
 

@@ -1,6 +1,6 @@
 """`python -m topolab.instrument capacity --requests 1000 --listener app=127.0.0.1:8000 --gate 127.0.0.1:9100`
 
-or `readback` in place of `capacity --requests 1000`.
+or `readback` in place of `capacity --requests 1000`; `calibrate` needs no stack.
 
 Exit codes: 0 with a `result` event, 2 with a `failed` event (or a command line that can't be read), 130 and 143
 after SIGINT and SIGTERM, with nothing left running.
@@ -17,13 +17,27 @@ from typing import Any, TypeVar, get_args
 
 from topolab.errors import LabError
 from topolab.instrument.addresses import Listener, TcpAddress, parse_listener, parse_tcp
-from topolab.instrument.asked import SLEEP_AT_MOST_S, Asked, BurstAsked, IdentityAsked, IsolationAsked, Subject
+from topolab.instrument.asked import (
+    SLEEP_AT_MOST_S,
+    Asked,
+    BurstAsked,
+    CalibrateAsked,
+    IdentityAsked,
+    IsolationAsked,
+    LoadAsked,
+    MemoryAsked,
+    Subject,
+)
 from topolab.instrument.burst import burst
+from topolab.instrument.calibrate import calibrate
 from topolab.instrument.capacity import capacity
 from topolab.instrument.deadwork import deadwork
 from topolab.instrument.events import Events
 from topolab.instrument.identity import identity
 from topolab.instrument.isolation import isolation
+from topolab.instrument.load import load
+from topolab.instrument.memory import memory
+from topolab.instrument.offers import parse_laps
 from topolab.instrument.processes import Stopped
 from topolab.instrument.readback import readback
 from topolab.instrument.stack import Stack
@@ -33,13 +47,16 @@ T = TypeVar("T")
 Number = TypeVar("Number", int, float)
 
 # By name: what runs, what it is asked for, and the question that it answers.
-EXPERIMENTS: dict[str, tuple[Callable[[Any, Events], Any], type[Subject], str]] = {
+EXPERIMENTS: dict[str, tuple[Callable[[Any, Events], Any], type[Subject | CalibrateAsked], str]] = {
     "capacity": (capacity, Asked, "where are N requests?"),
     "readback": (readback, Subject, "what did the kernel make of the limits and queues?"),
     "identity": (identity, IdentityAsked, "who serves which request?"),
     "isolation": (isolation, IsolationAsked, "is what a request has left somewhere still its own?"),
     "deadwork": (deadwork, Asked, "what runs for clients that have gone?"),
     "burst": (burst, BurstAsked, "how long do requests wait that come all at once?"),
+    "load": (load, LoadAsked, "what comes of requests that are offered, lap by lap?"),
+    "calibrate": (calibrate, CalibrateAsked, "what can the instrument itself do here?"),
+    "memory": (memory, MemoryAsked, "what does a request in flight, or an idle connection, cost?"),
 }
 
 
@@ -63,14 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(argv: Sequence[str] | None = None) -> tuple[str, Subject]:
+def parse(argv: Sequence[str] | None = None) -> tuple[str, Subject | CalibrateAsked]:
     """The experiment's name, and what it is asked for."""
-    subject = _subject()
-    held = _held()
+    watched = argparse.ArgumentParser(add_help=False)
+    watched.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
+    subject = _subject(watched)
+    held = _held(subject)
+    parents = {CalibrateAsked: watched, Asked: held}
     program = argparse.ArgumentParser(prog="python -m topolab.instrument", description=__doc__.partition("\n")[2])
     experiments = program.add_subparsers(dest="experiment", required=True)
     parsers = {
-        name: experiments.add_parser(name, parents=[subject, *([held] if kind is Asked else [])], help=text)
+        name: experiments.add_parser(name, parents=[parents.get(kind, subject)], help=text)
         for name, (_run, kind, text) in EXPERIMENTS.items()
     }
     for option, kind, default, text in IDENTITY:
@@ -84,18 +104,33 @@ def parse(argv: Sequence[str] | None = None) -> tuple[str, Subject]:
     burst_ = parsers["burst"]
     burst_.add_argument("--requests", type=_positive(int), required=True, metavar="N")
     burst_.add_argument("--deadline", type=_positive(float), default=20.0, dest="deadline_s", metavar="SECONDS")
+    for option, text in (("--requests", "held at the gate"), ("--idle", "idle connections, opened after them")):
+        parsers["memory"].add_argument(
+            option,
+            type=_positive(int, from_zero=True),
+            default=0,
+            metavar="N",
+            help=f"how many are {text} (%(default)s)",
+        )
+
+    parsers["load"].add_argument(
+        "--laps", type=_value(parse_laps), required=True, metavar="JSON",
+        help="what to offer, one lap after the other: a list of topolab.loads.Offered",
+    )  # fmt: skip
 
     given = vars(program.parse_args(argv))
     name = given.pop("experiment")
-    stack = _stack(parsers[name], given.pop("listener"), given.pop("gate"))
+    asked: Callable[..., Any] = EXPERIMENTS[name][1]
+    if name != "calibrate":
+        given["stack"] = _stack(parsers[name], given.pop("listener"), given.pop("gate"))
     if given.get("hold_s") and given["route"] == "sleep":
         parsers[name].error("--hold: handlers that sleep end by themselves; hold with --route gate or --route async")
-    return name, EXPERIMENTS[name][1](stack=stack, **given)
+    return name, asked(**given)
 
 
-def _subject() -> argparse.ArgumentParser:
-    """What every experiment is told."""
-    subject = argparse.ArgumentParser(add_help=False)
+def _subject(*parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What every experiment on a stack is told."""
+    subject = argparse.ArgumentParser(add_help=False, parents=parents)
     subject.add_argument(
         "--listener", type=_value(parse_listener), action="append", required=True, metavar="SERVICE=ADDRESS",
         help="where a service listens: app=HOST:PORT, app=unix:PATH (a * in the file name stands for a pid, say), "
@@ -106,13 +141,12 @@ def _subject() -> argparse.ArgumentParser:
         "--processes", type=_positive(int), default=1, metavar="P",
         help="how many processes of the app have to have answered before it starts (%(default)s)",
     )  # fmt: skip
-    subject.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     return subject
 
 
-def _held() -> argparse.ArgumentParser:
+def _held(*parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What those are told that hold requests."""
-    held = argparse.ArgumentParser(add_help=False)
+    held = argparse.ArgumentParser(add_help=False, parents=parents)
     held.add_argument("--requests", type=_positive(int), required=True, metavar="N")
     held.add_argument(
         "--route", choices=get_args(Route), default="gate",
@@ -188,6 +222,7 @@ IDENTITY: tuple[tuple[str, Callable[[str], int | float], int | float, str], ...]
     ("--short-ms", _positive(float, from_zero=True), 2.0, "a short one takes so long"),
     ("--long-ms", _positive(float), 400.0, "a long one takes so long"),
     ("--threshold-s", _positive(float), 0.05, "a wait counts from here on"),
+    ("--deadline-s", _positive(float), 20.0, "for the last answer of each part"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topolab.instrument.stack import Stack
+from topolab.loads import Offered
 from topolab.results import Route
 
 SLEEP_AT_MOST_S = 300.0  # the app's own bound (app/lab.py)
@@ -32,6 +33,7 @@ class IdentityAsked(Subject):
     short_ms: float
     long_ms: float
     threshold_s: float  # from which a wait counts
+    deadline_s: float  # for the last answer of each part
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,28 @@ class BurstAsked(Subject):
 
     requests: int
     deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateAsked:
+    """A calibration: of the instrument itself, so there is no stack."""
+
+    watch_stdin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAsked(Subject):
+    """Laps under load, one after the other."""
+
+    laps: tuple[Offered, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAsked(Subject):
+    """One memory experiment: so many requests held, and then so many idle connections. 0 leaves that part out."""
+
+    requests: int
+    idle: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from topolab.behaviours import Burst
 from topolab.instrument.asked import BurstAsked
-from topolab.instrument.board import PENDING, Fate
+from topolab.instrument.board import Fate
 from topolab.instrument.events import Events
 from topolab.instrument.exchange import Due, exchange
 from topolab.instrument.processes import Team, raise_descriptor_limit
@@ -23,7 +23,7 @@ def burst(asked: BurstAsked, events: Events) -> Burst:
             deadline_s=asked.deadline_s, on_done=lambda done, of: events.progress("at once", done, of),
         )  # fmt: skip
     took = sorted((answer.ended_ns - answer.opened_ns) / 1e9 for answer in answers if answer.fate == Fate.ANSWERED)
-    pending = sum(answer.fate in PENDING for answer in answers)
+    pending = sum(answer.pending for answer in answers)
     return Burst(
         requests=len(answers),
         answered=len(took),

@@ -8,12 +8,12 @@ from typing import get_args
 from topolab.behaviours import DeadWork, Left
 from topolab.instrument import holding, resting
 from topolab.instrument.asked import Asked
-from topolab.instrument.board import PENDING, Board
+from topolab.instrument.board import PENDING, Board, Fate
 from topolab.instrument.capacity import follow_opening, start_opening
 from topolab.instrument.clients import LEAVE, PER_ADDRESS, Clients
 from topolab.instrument.events import Events
 from topolab.instrument.gate import RELEASE, Gate, listen
-from topolab.instrument.processes import Team, processes_for, raise_descriptor_limit
+from topolab.instrument.processes import Team, processes_for, raise_descriptor_limit, require_opened
 from topolab.instrument.settling import until_settled
 from topolab.results import Standing
 
@@ -37,6 +37,7 @@ def deadwork(asked: Asked, events: Events) -> DeadWork:
         until_settled(asked, team, events)
         start_opening(board, clients)
         follow_opening(board, team, events)
+        require_opened(asked.requests - board.fates()[Fate.NOT_OPENED], asked.requests)
         rest = resting.wait(
             board, asked.stack, team, deadline_s=asked.deadline_s,
             on_sample=lambda: events.progress("resting", board.handlers() + board.ended(), asked.requests),

@@ -7,11 +7,12 @@ import sys
 import time
 from typing import Any, Literal
 
-from topolab.results import Observation, ReadBack, to_json
+from topolab.results import to_json
 
 Phase = Literal[
-    "settling", "opening", "resting", "census", "holding", "releasing", "one by one", "at once", "mixed", "watching"
-]
+    "settling", "opening", "resting", "census", "holding", "releasing", "one by one", "at once", "mixed", "watching",
+    "loading", "calibrating",
+]  # fmt: skip
 EVERY_S = 0.1
 
 
@@ -29,7 +30,7 @@ class Events:
             self._said, self._said_s = (phase, done), now
             self._write({"event": "progress", "phase": phase, "done": done, "of": of})
 
-    def result(self, result: Observation | ReadBack) -> None:
+    def result(self, result: Any) -> None:
         self._write({"event": "result", **to_json(result)})
 
     def failed(self, message: str) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from topolab.instrument import wire
 from topolab.instrument.addresses import TcpAddress
-from topolab.instrument.board import Fate
-from topolab.instrument.processes import Team
+from topolab.instrument.board import PENDING, Fate
+from topolab.instrument.processes import Team, require_opened
 
 TICK_S = 0.05
 AT_ONCE = 256  # openings between two looks at the answers
@@ -38,6 +38,11 @@ class Answer:
     status: int = 0
     body: bytes = b""
 
+    @property
+    def pending(self) -> bool:
+        """Whether it had no end by the deadline."""
+        return self.fate in PENDING
+
 
 def exchange(
     entry: TcpAddress,
@@ -49,7 +54,8 @@ def exchange(
 ) -> list[Answer]:
     """Sends them all, the answers in the order of the requests.
 
-    Whatever has no end `deadline_s` after the last was due stays CONNECTING or SENT. `Stopped` when told to stop.
+    Whatever has no end `deadline_s` after the last was due stays CONNECTING or SENT. `Stopped` when told to stop,
+    `LabError` where some could not be opened.
     """
     order = sorted(range(len(dues)), key=lambda index: dues[index].after_ns)
     start_ns = time.monotonic_ns()
@@ -63,7 +69,8 @@ def exchange(
                 for _ in range(AT_ONCE):
                     if opened == len(order) or answers[order[opened]].due_ns > now:
                         break
-                    ended += not _open(entry, order[opened], answers, selector)
+                    if not _open(entry, order[opened], answers, selector):
+                        require_opened(opened, len(dues))
                     opened += 1
                 until_next = answers[order[opened]].due_ns - now if opened < len(order) else int(TICK_S * 1e9)
                 for key, _ in selector.select(timeout=min(max(until_next, 0) / 1e9, TICK_S)):

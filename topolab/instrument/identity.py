@@ -17,7 +17,6 @@ from topolab.instrument.processes import Team, raise_descriptor_limit
 from topolab.instrument.settling import until_settled
 
 PATH = "/whoami?ms={ms:g}"
-DEADLINE_S = 20.0
 LONG_EVERY = 10  # one request of so many is long
 NS = 1_000_000_000
 
@@ -27,19 +26,25 @@ def identity(asked: IdentityAsked, events: Events) -> Identity:
     raise_descriptor_limit()
     with Team(watch_stdin=asked.watch_stdin) as team:
         until_settled(asked, team, events)
-        successive = []
-        for done in range(asked.successive):
-            successive += exchange(asked.stack.entry, [Due(PATH.format(ms=0))], team, deadline_s=DEADLINE_S)
-            events.progress("one by one", done + 1, asked.successive)
+        successive = _one_by_one(asked, team, events)
         concurrent = exchange(
             asked.stack.entry, [Due(PATH.format(ms=asked.concurrent_ms))] * asked.concurrent, team,
-            deadline_s=DEADLINE_S, on_done=lambda done, of: events.progress("at once", done, of),
+            deadline_s=asked.deadline_s, on_done=lambda done, of: events.progress("at once", done, of),
         )  # fmt: skip
         mixed = exchange(
-            asked.stack.entry, _mixed(asked), team, deadline_s=DEADLINE_S,
+            asked.stack.entry, _mixed(asked), team, deadline_s=asked.deadline_s,
             on_done=lambda done, of: events.progress("mixed", done, of),
         )  # fmt: skip
     return Identity(_served(successive), _served(concurrent), _crossing(asked, mixed) if mixed else None)
+
+
+def _one_by_one(asked: IdentityAsked, team: Team, events: Events) -> list[Answer]:
+    """Up to the first that never ends, if any: those after it would wait as long."""
+    answers: list[Answer] = []
+    while len(answers) < asked.successive and not any(answer.pending for answer in answers):
+        answers += exchange(asked.stack.entry, [Due(PATH.format(ms=0))], team, deadline_s=asked.deadline_s)
+        events.progress("one by one", len(answers), asked.successive)
+    return answers
 
 
 def _mixed(asked: IdentityAsked) -> list[Due]:

@@ -55,6 +55,16 @@ def processes_for(connections: int, descriptor_limit: int, at_most: int | None =
     return min(MAX_PROCESSES, max(1, usable // 4), -(-connections // each))
 
 
+def require_opened(opened: int, of: int) -> None:
+    """Raises `LabError` where not all clients could be opened: what is seen of fewer says nothing of so many."""
+    if opened < of:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise LabError(
+            f"Only {opened} of {of} connections could be opened for want of descriptors (the limit is {limit} per "
+            "process). Raise `ulimit -Hn`, or ask for fewer requests."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A forked process: `tell` it what to do."""

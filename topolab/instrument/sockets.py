@@ -30,7 +30,7 @@ _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _INET_REQUEST = struct.Struct("=BBxxI 2s2s 44x")  # family, protocol; states; ports, and the rest of the id
 _INET_ROW = struct.Struct("=xBxx 2s2s 4s12x 4s12x 12x 4xII4xI")  # state; ports, from, to; ...; rqueue, wqueue; inode
 _UNIX_REQUEST = struct.Struct("=Bxxx I4xI8x")  # family; states; what to show
-_UNIX_ROW_BYTES = 16
+_UNIX_ROW = struct.Struct("=4xI8x")  # ...; inode; cookie
 _QUEUE = struct.Struct("=II")  # rqueue, wqueue
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
 _UNIX_NAME, _UNIX_QUEUE = 0, 4  # types of attributes; to show one, set 1 << its type
@@ -100,13 +100,23 @@ def tcp_backlogs(address: TcpAddress) -> list[Backlog]:
 
 def unix_backlogs(address: UnixAddress) -> list[Backlog]:
     """Of the unix listeners of this name; several where it has a `*`."""
-    request = _UNIX_REQUEST.pack(socket.AF_UNIX, _LISTENING, 1 << _UNIX_NAME | 1 << _UNIX_QUEUE)
-    backlogs = []
-    for message in dump(request):
-        shown = dict(_attributes(message[_UNIX_ROW_BYTES:]))
-        if address.matches(os.fsdecode(shown.get(_UNIX_NAME, b"").rstrip(b"\0"))):
-            backlogs.append(Backlog(*_QUEUE.unpack(shown[_UNIX_QUEUE])))
-    return backlogs
+    return [backlog for _, name, backlog in _unix_listeners() if address.matches(name)]
+
+
+def _unix_listeners() -> Iterator[tuple[int, str, Backlog]]:
+    """Inode, name and queue of each."""
+    for message in dump(_UNIX_REQUEST.pack(socket.AF_UNIX, _LISTENING, 1 << _UNIX_NAME | 1 << _UNIX_QUEUE)):
+        shown = dict(_attributes(message[_UNIX_ROW.size :]))
+        (inode,) = _UNIX_ROW.unpack_from(message)
+        yield inode, os.fsdecode(shown.get(_UNIX_NAME, b"").rstrip(b"\0")), Backlog(*_QUEUE.unpack(shown[_UNIX_QUEUE]))
+
+
+def listening_inodes(address: TcpAddress | UnixAddress) -> list[int]:
+    """Of the listeners at this address: what a process that has one of them open sees in its /proc/PID/fd."""
+    if isinstance(address, TcpAddress):
+        hosts = (address.key[:4], bytes(4))
+        return [row[-1] for row in _inet(_LISTENING, address.port) if row[3] in hosts]
+    return [inode for inode, name, _ in _unix_listeners() if address.matches(name)]
 
 
 def _inet(states: int, local_port: int = 0, remote_port: int = 0) -> Iterator[tuple[Any, ...]]:

@@ -25,21 +25,29 @@ class _TimerSpec(ctypes.Structure):
 
 
 class Timer:
-    """Expires at `first_ns` (CLOCK_MONOTONIC) and then every `interval_ns`, without drift."""
+    """A schedule (`start`) or a single time (`once`), by CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         self._check(self._fd)
+        self._once = _TimerSpec()
+        self._once_ref = ctypes.byref(self._once)
 
     def fileno(self) -> int:
         return self._fd
 
     def start(self, first_ns: int, interval_ns: int) -> None:
+        """Expires at `first_ns` and then every `interval_ns`, without drift."""
         schedule = _TimerSpec(
             _TimeSpec(*divmod(max(1, interval_ns), _SECOND_NS)), _TimeSpec(*divmod(first_ns, _SECOND_NS))
         )
         self._check(self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(schedule), None))
+
+    def once(self, at_ns: int) -> None:
+        """Expires at that time only, at once if it has passed, in place of what it was to do."""
+        self._once.first.seconds, self._once.first.nanoseconds = divmod(max(1, at_ns), _SECOND_NS)
+        self._check(self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, self._once_ref, None))
 
     def stop(self) -> None:
         self._check(self._libc.timerfd_settime(self._fd, 0, ctypes.byref(_TimerSpec()), None))
@@ -50,6 +58,9 @@ class Timer:
             return int.from_bytes(os.read(self._fd, 8), "little")
         except BlockingIOError:
             return 0
+
+    def close(self) -> None:
+        os.close(self._fd)
 
     @staticmethod
     def _check(result: int) -> None:

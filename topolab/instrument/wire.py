@@ -39,3 +39,10 @@ def status(received: bytes) -> int:
     """Of an answer; 0 where it has none."""
     word = received[:64].split(b" ")[1:2]
     return int(word[0][:3]) if word and word[0][:3].isdigit() else 0
+
+
+def keeps_open(received: bytes) -> bool:
+    """Whether the server says that it keeps the connection after this answer."""
+    head = received.partition(BODY)[0].lower()
+    connection = [line.partition(b":")[2].strip() for line in head.split(b"\r\n") if line.startswith(b"connection:")]
+    return b"close" not in connection and (head.startswith(b"http/1.1") or b"keep-alive" in connection)

@@ -48,3 +48,50 @@ INK = "#1b2733"
 MUTED = "#56636f"
 ALARM = "#a3142c"
 RULE = "#8a949e"
+
+# What became of requests under load. The good ones are dark; "late" came after the step that offered them.
+FATES: dict[str, Look] = {
+    "answered": LOOKS["app", "handler"],
+    "late": LOOKS["app", "waiting"],
+    "error": LOOKS["client", "error"],
+    "refused": LOOKS["client", "refused"],
+    "reset": LOOKS["client", "reset"],
+    "closed": LOOKS["front", "connecting"],
+    "timeout": LOOKS["app", "accept_queue"],
+    "silence": LOOKS["client", "unanswered"],
+}
+
+# What memory, or CPU time, goes to.
+PARTS: dict[str, Look] = {
+    "stack": Look("#8b98a5"),
+    "workers": LOOKS["app", "handler"],
+    "requests": Look("#f6bd4f", "////", "#8a5a00"),
+    "connections": Look("#d3e3a2", "|||", "#5f7a2a"),
+    "server": LOOKS["app", "handler"],
+    "instrument": Look("#d3e3a2", "|||", "#5f7a2a"),
+    "measured": LOOKS["app", "handler"],
+    "ceiling": Look("#c9d3dc"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A line and its marks: told apart by mark and dashes as well as by colour. `size`: of the marks, pixels."""
+
+    colour: str
+    marker: str = "o"
+    dashes: tuple[float, ...] = ()
+    width: float = 1.8  # 0: marks only
+    size: float = 6.0
+    hollow: bool = False
+
+
+STROKES: dict[str, Stroke] = {
+    "p50": Stroke("#2b7d6f", "o", (1.2, 1.6)),
+    "p90": Stroke("#3c78ae", "s", (4.5, 2)),
+    "p99": Stroke("#12355b", "^", width=2.4, size=7),
+    "low": Stroke("#2b7d6f", "o", (1.2, 1.6)),
+    "knee": Stroke("#12355b", "^", width=2.4, size=7),
+    "high": Stroke("#a8562a", "s", (4.5, 2)),
+    "dead": Stroke("#1b2733", "D", width=0, hollow=True),
+}

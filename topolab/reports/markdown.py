@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from topolab.comparison import Comparison
 from topolab.errors import LabError
 from topolab.ledger import Ledger
-from topolab.reports import words
-from topolab.results import CapacityRun, Comparison, NotRun
+from topolab.reports import behaviours, words
+from topolab.results import CapacityRun, NotRun
 
 BEGIN, END = "<!-- topolab -->", "<!-- /topolab -->"
 
@@ -26,10 +27,19 @@ def table(comparison: Comparison) -> str:
         for run in comparison.runs
         for finding in run.findings
     ]
-    missing = [_gap(gap, comparison) for gap in comparison.not_run]
+    missing = [_gap(gap, comparison) for gap in comparison.missing("capacity")]
     if findings or missing:
         blocks.append("\n".join(findings + missing))
     return "\n\n".join(blocks) + "\n"
+
+
+def everything(comparison: Comparison) -> str:
+    """A table for each experiment that there are runs of."""
+    parts = [table(comparison)] if comparison.runs or not comparison.others else []
+    for experiment, sheet in behaviours.ALL.items():
+        if results := behaviours.results(experiment, comparison):
+            parts.append(f"**{sheet.title}.** {sheet.why}\n\n{behaviours.markdown(experiment, results)}")
+    return "\n".join(parts)
 
 
 def proof(comparison: Comparison) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
 
+from topolab.comparison import Comparison
 from topolab.reports import words
 from topolab.reports.looks import ALARM, LOOKS, MUTED
 from topolab.reports.sheet import Segment, Sheet
-from topolab.reports.svg import portable
-from topolab.results import CapacityRun, Comparison, NotRun
+from topolab.reports.svg import drawing
+from topolab.results import CapacityRun, NotRun
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Width = Literal["wide", "narrow"]
 
@@ -19,50 +22,71 @@ _NAMES = 196  # pixels, wide only: the column of the topologies' names
 _MEASURED, _PREDICTED = 17, 7  # pixels: heights of the two bars
 
 
-def svg(comparison: Comparison, width: Width = "wide", *, titled: bool = True) -> str:
+def svg(comparison: Comparison, width: Width = "wide") -> str:
     """The picture as one SVG element, white behind, text as text. The same comparison gives the same text.
 
-    `narrow` is made to be read at a phone's width: names stand above their bars. `titled=False` leaves the drawn
-    title to the page around it; readers of the screen are told it all the same.
+    `narrow` is made to be read at a phone's width: names stand above their bars.
     """
-    # matplotlib takes a second to import: only those who draw pay
-    import matplotlib
-    from matplotlib.figure import Figure
 
-    # text stays text; the salt makes ids that are the same each time
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "topolab", "hatch.linewidth": 1.1}):
-        figure = Figure(dpi=72, facecolor="white")  # one point is one pixel
-        sheet = Sheet(figure, *_SIZES[width])
-        _head(sheet, comparison, titled=titled)
-        entries: list[CapacityRun | NotRun] = [*comparison.runs, *comparison.not_run]
-        for entry in entries:
+    def draw(sheet: Sheet) -> None:
+        sheet.write(0, words.title(comparison), size=19, bold=True, advance=8)
+        _head(sheet, comparison)
+        for entry in entries(comparison):
             _entry(sheet, entry, comparison, left=_NAMES if width == "wide" else 0)
         _caption(sheet, comparison)
-        sheet.finish()
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    return portable(
-        drawn.getvalue(),
-        prefix=f"{width}-",
-        title=words.one_line(words.title(comparison)),
-        description=description(comparison),
-        names=sheet.names,
+
+    return _drawn(draw, width, prefix=f"{width}-", title=words.title(comparison), told=description(comparison))
+
+
+def key(comparison: Comparison, width: Width) -> str:
+    """What the colours of the bars mean, for a page that has the bars apart (`strip`)."""
+    told = ", ".join(words.place_name(spot, with_service=True) for spot in words.spots(comparison))
+    return _drawn(
+        lambda sheet: _head(sheet, comparison), width, prefix=f"{width}-key-", title="Key", told=told, above=0
     )
+
+
+def strip(entry: CapacityRun | NotRun, comparison: Comparison, width: Width, prefix: str) -> str:
+    """One entry of the picture by itself; `prefix` keeps its ids apart from those of the others."""
+
+    def draw(sheet: Sheet) -> None:
+        _entry(sheet, entry, comparison, left=_NAMES if width == "wide" else 0)
+
+    label = words.label(entry, comparison)
+    return _drawn(draw, width, prefix=f"{width}-{prefix}-", title=label, told=_told(entry, comparison), above=0)
+
+
+def entries(comparison: Comparison) -> list[CapacityRun | NotRun]:
+    """What gets a bar, or the reason why it has none."""
+    return [*(run for run, _times in comparison.ledgers), *comparison.missing("capacity")]
 
 
 def description(comparison: Comparison) -> str:
     """The picture in words, for those who can't see it."""
-    told = []
-    for run in comparison.runs:
-        measured, predicted = _phrase(run, "measured"), _phrase(run, "predicted")
-        told.append(f"{words.label(run, comparison)}, {run.verdict}: measured {measured}; predicted {predicted}.")
-    told += [f"{words.label(gap, comparison)}: {words.absence(gap)}, {gap.reason}" for gap in comparison.not_run]
-    return words.one_line(" ".join(told))
+    return " ".join(_told(entry, comparison) for entry in entries(comparison))
 
 
-def _head(sheet: Sheet, comparison: Comparison, *, titled: bool) -> None:
-    if titled:
-        sheet.write(0, words.title(comparison), size=19, bold=True, advance=8)
+def _drawn(
+    draw: Callable[[Sheet], None], width: Width, *, prefix: str, title: str, told: str, above: int | None = None
+) -> str:
+    def paint(figure: Figure) -> dict[str, str]:
+        sheet = Sheet(figure, *_SIZES[width], above=above)
+        draw(sheet)
+        sheet.finish()
+        return sheet.names
+
+    return drawing(paint, prefix=prefix, title=words.one_line(title), description=words.one_line(told))
+
+
+def _told(entry: CapacityRun | NotRun, comparison: Comparison) -> str:
+    label = words.label(entry, comparison)
+    if isinstance(entry, NotRun):
+        return f"{label}: {words.absence(entry)}, {entry.reason}"
+    measured, predicted = _phrase(entry, "measured"), _phrase(entry, "predicted")
+    return f"{label}, {entry.verdict}: measured {measured}; predicted {predicted}."
+
+
+def _head(sheet: Sheet, comparison: Comparison) -> None:
     key = "Upper bar: measured. Thin bar under it: predicted from the settings."
     if any(place.at_most is not None for run in comparison.runs for place in run.predicted.places):
         key += " Bracket: bounds of a prediction."

@@ -12,9 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from topolab.comparison import Comparison
 from topolab.reports import words
 from topolab.reports.progress import Progress
-from topolab.results import CapacityRun, Comparison, Finding, InstrumentReport, NotRun
+from topolab.results import CapacityRun, Finding, InstrumentReport, NotRun
 
 __all__ = ["Progress", "ledger", "table"]
 
@@ -27,7 +28,7 @@ def table(comparison: Comparison) -> RenderableType:
     """All runs side by side, then the findings and what was not run. Adapts to the width it is printed at."""
     parts: list[RenderableType] = [_Runs(comparison)] if comparison.runs else []
     parts += [_doubts(words.label(run, comparison), run.findings) for run in comparison.runs if run.findings]
-    parts += [_not_run(missing, comparison) for missing in comparison.not_run]
+    parts += [_not_run(missing, comparison) for missing in comparison.missing("capacity")]
     parts.append(Text(words.tally(comparison) or "nothing was run"))
     if comparison.runs:
         parts[-1] = Group(parts[-1], Text(words.clean(words.machines(comparison)), "dim"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from topolab.comparison import Comparison
 from topolab.ledger import SPOTS, Ledger, Place, PlaceCount, Service, Spot
-from topolab.results import AfterRelease, Asked, CapacityRun, Comparison, Host, NotRun, Outcome
+from topolab.loads import LoadRun
+from topolab.results import AfterRelease, Asked, CapacityRun, Host, NotRun, Outcome, Run
 
 NAMES: dict[Place, str] = {
     "handler": "handler",
@@ -18,6 +23,8 @@ NAMES: dict[Place, str] = {
     "error": "error",
     "answered": "answered",
 }
+
+SAID = ("--runtime", "--set", "--limits", "--app")  # options of a command that a run's label says as well
 
 MEANINGS: dict[Place, str] = {
     "handler": "In the Flask view: the server runs it, and it blocks until the experiment releases it.",
@@ -145,26 +152,52 @@ def outcome(it: Outcome) -> str:
     return f"{number(it.count)} {place}: {fates.get(it.fate, f'{it.fate} after {times}')}"
 
 
-def name(run: CapacityRun | NotRun, comparison: Comparison) -> str:
+def name(run: Run | NotRun, comparison: Comparison) -> str:
     """The topology; with its runtime or its host, where the comparison has several."""
-    everything: tuple[CapacityRun | NotRun, ...] = (*comparison.runs, *comparison.not_run)
+    everything: tuple[Run | NotRun, ...] = (*comparison.measured, *comparison.not_run)
     runtime = f" ({run.runtime})" if len({other.runtime for other in everything}) > 1 else ""
     host = f" on {host_name(run) or 'this machine'}" if len({host_name(other) for other in everything}) > 1 else ""
     return f"{run.topology}{runtime}{host}"
 
 
-def host_name(run: CapacityRun | NotRun) -> str:
+def host_name(run: Run | NotRun) -> str:
     """The inventory's name of the host; empty for the lab's own machine."""
-    return run.host.name if isinstance(run, CapacityRun) else run.host
+    return run.host.name if isinstance(run, Run) else run.host
 
 
-def label(run: CapacityRun | NotRun, comparison: Comparison) -> str:
+def label(run: Run | NotRun, comparison: Comparison) -> str:
     """All that sets this run apart from the others: `gunicorn-gthread workers=4`."""
-    changes = changed(run) if isinstance(run, CapacityRun) else ""
+    changes = changed(run) if isinstance(run, Run) else ""
     return f"{name(run, comparison)} {changes}".rstrip()
 
 
-def changed(run: CapacityRun) -> str:
+def namer(runs: Sequence[Run], comparison: Comparison) -> Callable[[Run], str]:
+    """What to call each of these runs, so that those of one name are repeats of one thing: its label, and what it was
+    offered where runs of that label were offered different things.
+    """
+    asked: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        asked.setdefault((run.experiment, label(run, comparison)), set()).add(_offered(run))
+
+    def name(run: Run) -> str:
+        its = label(run, comparison)
+        return f"{its} {_offered(run)}".rstrip() if len(asked[run.experiment, its]) > 1 else its
+
+    return name
+
+
+def _offered(run: Run) -> str:
+    """The options of a command that say what was offered: `--work io:20 --seconds 2`."""
+    if not isinstance(run, LoadRun):
+        return ""
+    try:
+        pairs = itertools.pairwise(shlex.split(run.command))
+    except ValueError:  # no command of ours
+        return ""
+    return " ".join(f"{option} {value}" for option, value in pairs if option.startswith("--") and option not in SAID)
+
+
+def changed(run: Run) -> str:
     """What was asked for that is not the topology's own: `workers=4 nofile=1024`."""
     return deviations(run.asked)
 
@@ -175,6 +208,7 @@ def deviations(it: Asked) -> str:
     named = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in asked.items()]
     named += [f"limits {it.limits_name}"] if it.limits_name != "default" else []
     named += [f"route {it.route}"] if it.route != "gate" else []
+    named += [f"app {':'.join(it.app.rsplit(':', 2)[1:])}"] if it.app else []
     return " ".join(named)
 
 
@@ -195,7 +229,9 @@ def title(comparison: Comparison) -> str:
 
 
 def hosts(comparison: Comparison) -> tuple[Host, ...]:
-    return tuple(dict.fromkeys(run.host for run in comparison.runs))
+    """All machines, each once."""
+    found = [run.host for run in comparison.measured] + [run.host for run in comparison.claims]
+    return tuple(dict.fromkeys(found))
 
 
 def machine(host: Host) -> str:
@@ -212,7 +248,8 @@ def machines(comparison: Comparison) -> str:
     if not comparison.runs:
         return ""
     runtimes = " and ".join(dict.fromkeys(run.runtime for run in comparison.runs))
-    return f"Measured in the {runtimes} runtime on " + "; and on ".join(machine(host) for host in hosts(comparison))
+    places = dict.fromkeys(run.host for run in comparison.runs)
+    return f"Measured in the {runtimes} runtime on " + "; and on ".join(machine(host) for host in places)
 
 
 def memory(size_bytes: int) -> str:
@@ -223,10 +260,10 @@ def memory(size_bytes: int) -> str:
 
 def tallies(comparison: Comparison) -> tuple[tuple[int, str], ...]:
     """How many of what; without zeros."""
-    suspect = sum(run.verdict == "SUSPECT" for run in comparison.runs)
+    suspect = sum(run.verdict == "SUSPECT" for run in comparison.measured)
     failed = sum(gap.failed for gap in comparison.not_run)
     parts = (
-        (len(comparison.runs) - suspect, "VALID"),
+        (len(comparison.measured) - suspect, "VALID"),
         (suspect, "SUSPECT"),
         (failed, "failed"),
         (len(comparison.not_run) - failed, "not run"),

@@ -23,10 +23,13 @@ class Stack(Protocol):
     plan: Plan
     port: int
 
-    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
+    def instrument(
+        self, arguments: Sequence[str], *, as_server: bool = False
+    ) -> AbstractContextManager[Iterator[Event]]:
         """Starts the instrument beside the server; its events arrive as they happen.
 
-        Leaving the context stops it, whatever happened inside.
+        Leaving the context stops it, whatever happened inside. `as_server`: with the servers' own user, which may look
+        at their memory; otherwise it may be another one.
         """
 
     def versions(self) -> dict[str, str]:

@@ -23,8 +23,13 @@ from topolab.store import write_text
 from topolab.topology import MOST_INSTANCES
 
 START_S = 60
+ANSWER_S = 60.0  # an engine that needs longer for what takes a second or two hangs, and nobody can interrupt a `down`
 GATE = "127.0.0.1:9100"  # in the pod's own network namespace
 RUN_DIR = "/run/topolab"
+SERVERS = "10001:10001"  # the servers' user and group, as compose/common.yaml has them
+# `docker compose run` looks at every container of its project, and falls over one that is being removed meanwhile:
+# https://github.com/docker/compose/issues/5498, 8968.
+VANISHED = "No such container"
 OUTER, INNER = 8000, 8001  # ports in the pod: where clients come, and the first of those behind a front
 
 
@@ -68,8 +73,8 @@ class ComposeRuntime:
         variables = {**environment(plan, port), "PLAN_ENV": str(directory / "plan.env")}
         try:
             write_text(directory / "plan.env", environment_file(variables))
-            result = _compose(
-                name, "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", *unused(plan)
+            result = engine.docker(
+                [*_words(name), "up", "--detach", "--wait", "--wait-timeout", str(START_S), "--no-build", *unused(plan)]
             )
             if result.returncode:
                 raise TimeoutError(_said(result))
@@ -109,16 +114,13 @@ class ComposeRuntime:
         return services or {"app": _said(result) or "its containers are gone"}
 
     def logs(self, name: str, *, follow: bool) -> int:
-        arguments = ["logs", "--no-color", *(["--follow"] if follow else [])]
-        with subprocess.Popen(
-            ["docker", *_words(name), *arguments], env=engine.environment(), stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            try:
-                for line in process.stdout:
-                    print(_plain(line), flush=True)
-            except KeyboardInterrupt:
-                process.terminate()
+        if follow:
+            return _followed(name)
+        result = _compose(name, "logs", "--no-color")
+        for line in result.stdout.splitlines():
+            print(_plain(line))
+        if result.returncode:
+            raise LabError(f"{name}: its output can't be had: {_said(result)}. Is the engine up? (`docker info`)")
         return 0
 
 
@@ -131,14 +133,18 @@ class ComposeStack:
     port: int
     bind: Bind
 
-    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
+    def instrument(
+        self, arguments: Sequence[str], *, as_server: bool = False
+    ) -> AbstractContextManager[Iterator[Event]]:
         """The instrument as another container of the pod."""
+        user = ["--user", SERVERS] if as_server else []
         return running(
             [
-                "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", "instrument", *arguments,
+                "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", *user, "instrument", *arguments,
                 *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
             ],
             environment=engine.environment(),
+            again=VANISHED,
         )  # fmt: skip
 
     def versions(self) -> dict[str, str]:
@@ -201,14 +207,18 @@ def _project(name: str) -> str:
 
 def _is_mine(name: str) -> bool:
     """Whether the stack is one of containers: only those name their images."""
-    return "APP_IMAGE" in _plan_of(name)
+    return "APP_IMAGE=" in _file_of(name)
 
 
 def _plan_of(name: str) -> dict[str, str]:
-    """A stack's environment file; empty where there is none."""
+    """A stack's environment file; empty where there is none, or a damaged one: Compose knows containers by the name."""
+    lines = _file_of(name).splitlines()
+    return dict(line.split("=", 1) for line in lines) if all("=" in line for line in lines) else {}
+
+
+def _file_of(name: str) -> str:
     path = state.directory(name) / "plan.env"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return dict(line.split("=", 1) for line in lines)
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 def _words(name: str) -> list[str]:
@@ -221,7 +231,30 @@ def _words(name: str) -> list[str]:
 
 
 def _compose(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return engine.docker([*_words(name), *arguments])
+    """What is answered soon. A `LabError` where it is not."""
+    try:
+        return engine.docker([*_words(name), *arguments], timeout_s=ANSWER_S)
+    except subprocess.TimeoutExpired:
+        raise LabError(
+            f"{name}: the container engine did not answer `docker compose {arguments[0]}` within {ANSWER_S:.0f} s. "
+            "Is it well (`docker info`)? Restart it (`sudo service docker restart`), then type `topolab down`."
+        ) from None
+
+
+def _followed(name: str) -> int:
+    """Prints what comes until Ctrl-C, or until the containers end; docker itself says what goes wrong."""
+    words = ["docker", *_words(name), "logs", "--no-color", "--follow"]
+    with subprocess.Popen(words, env=engine.environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                print(_plain(line), flush=True)
+        except KeyboardInterrupt:
+            process.terminate()
+            return 0
+    if process.returncode:
+        raise LabError(f"{name}: its output can't be had any more. Is the engine up? (`docker info`)")
+    return 0
 
 
 def _said(result: subprocess.CompletedProcess[str]) -> str:

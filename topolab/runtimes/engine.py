@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from topolab.runtimes.programs import Programs
+
 CAP_SYS_RESOURCE = 24  # linux/capability.h: may raise hard limits
 INSTALL = "`sudo make engine` installs and starts one (Debian, Ubuntu); --runtime process needs none."
 
@@ -27,11 +29,15 @@ def environment(**more: str) -> dict[str, str]:
 def docker(
     arguments: Sequence[str], *, variables: Mapping[str, str] | None = None, timeout_s: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one docker command and captures what it prints; status 127 where there is no `docker`."""
+    """Runs one docker command and captures what it prints; status 127 where there is no `docker`.
+
+    In a process group of its own: Ctrl-C is the lab's to handle, not docker's. After `timeout_s` it is killed, with
+    its plugins, and `subprocess.TimeoutExpired` is raised.
+    """
     try:
-        return subprocess.run(
-            ["docker", *arguments], env=environment(**(variables or {})), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=timeout_s, process_group=0,  # Ctrl-C is the lab's to handle, not docker's
+        return Programs().run(
+            ["docker", *arguments], timeout_s=timeout_s, env=environment(**(variables or {})), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )  # fmt: skip
     except FileNotFoundError:
         return subprocess.CompletedProcess(arguments, 127, "", f"there is no `docker` command. {INSTALL}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from topolab import listeners
 from topolab.errors import LabError
@@ -32,14 +33,21 @@ def observation(
     )  # fmt: skip
 
 
+Script = Callable[[Sequence[str]], Any]
+
+
 @dataclass
 class FakeRuntime:
-    """Each topology gives the observation (or the error) that is scripted for it."""
+    """Each topology gives the observation (or the error) that is scripted for it.
 
-    script: dict[str, Observation | LabError]
+    For other experiments than capacity a script is a function: it gets the instrument's arguments, and gives a result.
+    """
+
+    script: Mapping[str, Observation | LabError | Script]
     not_here: dict[str, LabError] = field(default_factory=dict)
     not_made: dict[str, LabError] = field(default_factory=dict)
     up_now: list[str] = field(default_factory=list)
+    died: dict[str, str] = field(default_factory=dict)  # how the server of a topology ends under its measurement
     name: RuntimeName = "process"
 
     def check(self, plan: Plan) -> Plan:
@@ -59,7 +67,8 @@ class FakeRuntime:
         self.up_now.remove(name)
 
     def alive(self, name: str) -> dict[str, str]:
-        return {"app": "running" if name in self.up_now else "gone"}
+        how = self.died.get(name.partition(".")[0], "running")
+        return {"app": how if name in self.up_now else "gone"}
 
     def logs(self, name: str, *, follow: bool) -> int:
         return 0
@@ -74,8 +83,10 @@ class FakeStack:
     port: int
     runtime: FakeRuntime
 
-    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
-        return contextlib.nullcontext(self._events())
+    def instrument(
+        self, arguments: Sequence[str], *, as_server: bool = False
+    ) -> AbstractContextManager[Iterator[Event]]:
+        return contextlib.nullcontext(self._events(arguments))
 
     def versions(self) -> dict[str, str]:
         return {"python": "3.11.2"}
@@ -86,11 +97,14 @@ class FakeStack:
     def down(self) -> None:
         self.runtime.stop(self.name)
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self, arguments: Sequence[str]) -> Iterator[Event]:
         scripted = self.runtime.script[self.plan.name]
         yield {"event": "progress", "phase": "opening", "done": 1, "of": 1}
         if isinstance(scripted, LabError):
             raise scripted
+        if not isinstance(scripted, Observation):
+            yield {"event": "result", **to_json(scripted(arguments))}
+            return
         queues = tuple(
             ListenerQueue(queue.service, "fake", recv_q=0, send_q=queue.bound, unaccepted=0)
             for queue in listeners.expected(self.plan)

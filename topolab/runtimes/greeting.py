@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from topolab.plan import Plan
-from topolab.runtimes.venvs import locked_versions
+from topolab.runtimes import venvs
 
 TIMEOUT_S = 5.0
 INTERVAL_S = 0.02
@@ -41,7 +41,7 @@ def versions(greeting: Mapping[str, str], plan: Plan) -> dict[str, str]:
         if not said and not plan.front.server.inside:
             said = {plan.front.server.server: "unknown"}
         versions |= said
-    return {**versions, **locked_versions(plan.app.server)}
+    return {**versions, **venvs.versions(plan)}
 
 
 def _get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:

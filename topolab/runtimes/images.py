@@ -18,8 +18,15 @@ from topolab.runtimes.base import Say
 
 COMPOSE_FILE = paths.COMPOSE / "compose.yaml"
 FRONT_FILE = paths.COMPOSE / "front.yaml"
-NOT_IN_IMAGES = {"server.yaml", "requirements.in"}  # as in .dockerignore
-INSTRUMENT_MODULES = ("__init__", "behaviours", "errors", "ledger", "results")  # what the instrument imports of the lab
+NOT_IN_IMAGES = ("server.yaml", "requirements*.in")  # as in .dockerignore
+INSTRUMENT_MODULES = (
+    "__init__",
+    "behaviours",
+    "errors",
+    "ledger",
+    "loads",
+    "results",
+)  # what the instrument imports of the lab
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ def of(plan: Plan) -> tuple[Image, ...]:
         "BUILD_PACKAGES": " ".join(server.build_packages),
         "APP_PACKAGES": server.packages.get("debian", ""),
     }
+    if plan.app.version:
+        arguments["REQUIREMENTS"] = paths.shown(plan.app.requirements)
     entry = f"app/{plan.topology.entry}.txt"
     if (paths.HOME / entry).exists():
         arguments["ENTRY_REQUIREMENTS"] = entry
@@ -75,8 +84,8 @@ def sizes(plan: Plan) -> dict[str, int]:
 
 def build(plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
     """Builds the images that are missing. What can't be built is an error by the topologies that need it."""
-    needed = {plan.name: of(plan) for plan in plans}
-    missing = {image.tag: image for images in needed.values() for image in images if not _exists(image.tag)}
+    needed = [(plan.name, image) for plan in plans for image in of(plan)]
+    missing = {tag: image for tag, image in {image.tag: image for _, image in needed}.items() if not _exists(tag)}
     failed = {}
     base = _base(say) if missing else ""
     for tag, image in missing.items():
@@ -85,7 +94,7 @@ def build(plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
             _build(image, base)
         except LabError as error:
             failed[tag] = error
-    return {name: failed[image.tag] for name, images in needed.items() for image in images if image.tag in failed}
+    return {name: failed[image.tag] for name, image in needed if image.tag in failed}
 
 
 def _build(image: Image, base: str) -> None:
@@ -131,7 +140,7 @@ def _machine() -> dict[str, str]:
 def tree(folder: Path) -> list[Path]:
     """The files of a folder that go along: none that only the lab reads."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return [path for path in files if path.name not in NOT_IN_IMAGES]
+    return [path for path in files if not any(path.match(pattern) for pattern in NOT_IN_IMAGES)]
 
 
 def instrument_files() -> list[Path]:

@@ -14,9 +14,13 @@ _waiting = False
 
 
 def install() -> None:
-    """From here on each of the signals is a `KeyboardInterrupt`, once; the next ones change nothing."""
+    """From here on each of the signals is a `KeyboardInterrupt`, once; the next ones change nothing.
+
+    One that whoever started us ignores stays ignored: SIGHUP below `nohup`, SIGINT in the background of a script.
+    """
     for number in SIGNALS:
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 @contextlib.contextmanager

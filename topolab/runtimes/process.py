@@ -20,9 +20,10 @@ import psutil
 
 from topolab import packages, paths
 from topolab.errors import LabError, NotRunnable
+from topolab.ownapp import OwnApp
 from topolab.paths import shown
 from topolab.plan import Plan
-from topolab.runtimes import leftovers, reachable, state, venvs
+from topolab.runtimes import importing, leftovers, reachable, state, venvs
 from topolab.runtimes.base import (
     Bind,
     Event,
@@ -39,6 +40,7 @@ from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
 from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose, free_port
+from topolab.runtimes.programs import Programs
 from topolab.server import Server
 from topolab.store import write_text
 from topolab.topology import Service
@@ -55,9 +57,14 @@ class ProcessRuntime:
 
     def check(self, plan: Plan) -> Plan:
         """Programs, limits. `somaxconn` is the machine's: a plan that asks for another is refused."""
+        if plan.own and plan.topology.entry != "single":
+            raise NotRunnable(
+                f"{plan.name} serves several apps of the lab's, and has no place for yours.",
+                remedy="Write --set entry=single, or leave it out.",
+            )
         for server in packages.missing([service.server for service in plan.topology.services]):
             raise NotRunnable(
-                f"{plan.name} needs {server.program}, which is not installed.", remedy=_how_to_install(server)
+                f"{plan.name} needs {_lacks(server)}, which is not installed.", remedy=_how_to_install(server)
             )
         for service in plan.programs:
             run = service.server.folder / "run"
@@ -68,13 +75,25 @@ class ProcessRuntime:
         return plan
 
     def prepare(self, plans: Sequence[Plan], say: Say) -> dict[str, LabError]:
-        """Every server's virtualenv, several at a time."""
-        needed = {plan.name: [lock for each in plan.programs if (lock := venvs.lock_of(plan, each))] for plan in plans}
-        missing = {lock.venv: lock for locks in needed.values() for lock in locks if not lock.ready}
+        """Every server's virtualenv, several at a time; a person's own app is imported in each."""
+        needed = [
+            (plan.name, lock, plan.own if each is plan.app else None)
+            for plan in plans
+            for each in plan.programs
+            if (lock := venvs.lock_of(plan, each))
+        ]
+        missing = {(lock.venv, own): lock for _, lock, own in needed if own or not lock.ready}
+        programs = Programs()
         with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-            made = {venv: pool.submit(venvs.make, lock, say) for venv, lock in missing.items()}
-        failed = {venv: error for venv, future in made.items() if isinstance(error := future.exception(), LabError)}
-        return {name: failed[lock.venv] for name, locks in needed.items() for lock in locks if lock.venv in failed}
+            try:
+                made = {key: pool.submit(_ready, lock, key[1], say, programs) for key, lock in missing.items()}
+                concurrent.futures.wait(made.values())
+            except BaseException:  # interrupted: what has begun is ended, and what has not never begins
+                pool.shutdown(wait=False, cancel_futures=True)
+                programs.end()
+                raise
+        failed = {key: error for key, future in made.items() if (error := _problem(future))}
+        return {name: failed[lock.venv, own] for name, lock, own in needed if (lock.venv, own) in failed}
 
     def up(self, plan: Plan, name: str, *, port: int | None, temporary: bool) -> Stack:
         """Starts the services under a supervisor; returns when the outer one answers /healthz."""
@@ -144,13 +163,16 @@ class ProcessStack:
     gate: str
     supervisor: subprocess.Popen[bytes]
 
-    def instrument(self, arguments: Sequence[str]) -> AbstractContextManager[Iterator[Event]]:
-        """The instrument as another local process."""
+    def instrument(
+        self, arguments: Sequence[str], *, as_server: bool = False
+    ) -> AbstractContextManager[Iterator[Event]]:
+        """The instrument as another local process; of the same user in any case."""
         return running(
             [
                 *PYTHON, "topolab.instrument", *arguments, *self.bind.listeners(), "--gate", self.gate,
                 "--watch-stdin",
-            ]
+            ],
+            cpus=self.plan.pins.instrument if self.plan.pins else (),
         )  # fmt: skip
 
     def versions(self) -> dict[str, str]:
@@ -159,8 +181,30 @@ class ProcessStack:
     def image_bytes(self) -> dict[str, int]:
         return {}
 
+    def first_processes(self) -> dict[str, psutil.Process]:
+        """The process that each program was started as, by name: app, app2 of a second instance ..., front."""
+        children = psutil.Process(self.supervisor.pid).children()
+        names = [name for service in self.plan.programs for name, _ in instances(self.plan, service, self.bind)]
+        return dict(zip(names, sorted(children, key=lambda child: (child.create_time(), child.pid)), strict=True))
+
     def down(self) -> None:
         _end(self.name, self.supervisor)
+
+
+def _problem(made: concurrent.futures.Future[None]) -> LabError | None:
+    """Why something could not be made. What nobody foresaw is raised: it is no fault of the server's."""
+    try:
+        made.result()
+    except LabError as error:
+        return error
+    return None
+
+
+def _ready(lock: venvs.Lock, own: OwnApp | None, say: Say, programs: Programs) -> None:
+    if not lock.ready:
+        venvs.make(lock, say, programs)
+    if own:
+        importing.check(lock.venv, own, programs)
 
 
 def _end(name: str, supervisor: subprocess.Popen[bytes] | None) -> None:
@@ -187,9 +231,10 @@ def _supervise(
         for name, own in instances(plan, service, binds)
     ]
     limits = {limit: plan.limits[limit] for limit in ("nofile", "nproc") if limit in plan.limits}
+    cpus = plan.pins.server if plan.pins else ()
     write_text(
         directory / "services.json",
-        json.dumps({"services": services, "limits": limits, "temporary": temporary}, indent=1),
+        json.dumps({"services": services, "limits": limits, "cpus": cpus, "temporary": temporary}, indent=1),
     )
     with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
@@ -202,17 +247,21 @@ def _environment(plan: Plan, service: Service, directory: Path, variables: dict[
     """The whole environment of a server process: nothing of the person's own shell is in it."""
     environment = {
         **variables,
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        **importing.BARE,
         "HOME": variables["RUN_DIR"],
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(paths.HOME),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(importing.FOLDER if plan.own else paths.HOME),
         leftovers.MARK: str(directory),  # by this the processes are found again when everything else is lost
     }
     if lock := venvs.lock_of(plan, service):
         environment["VENV"] = str(lock.venv)
     return environment
+
+
+def _lacks(server: Server) -> str | None:
+    """Its program; where that is here, the first file of it that is not."""
+    if server.program and not packages.find(server.program):
+        return server.program
+    return next((file for file in server.files if not Path(file).exists()), server.program)
 
 
 def _how_to_install(server: Server) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from topolab import listeners, paths
 from topolab.errors import LabError, NotRunnable
 from topolab.limits import LIMITS, LimitValue
+from topolab.ownapp import ONLY_HERE
 from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.results import SettingValue
@@ -30,8 +31,10 @@ def rollout(
 ) -> dict[str, Any]:
     """The variable `topolab_plan`. `stack` is its name on the host; with an experiment it is for one measurement only.
 
-    Raises `NotRunnable` for a server whose folder is not of this repository.
+    Raises `NotRunnable` for a server whose folder is not of this repository, and for a person's own app.
     """
+    if plan.own:
+        raise NotRunnable(f"{plan.name}: {ONLY_HERE}.", remedy="Leave --app out.")
     for service in plan.programs:
         if not service.server.folder.is_relative_to(paths.HOME):
             raise NotRunnable(
@@ -82,6 +85,22 @@ def rollout(
         ],
         "experiment": list(experiment),
     }
+
+
+def role_variables(rolled: Mapping[str, Any]) -> dict[str, Any]:
+    """What ansible/vars/rollout.yml makes of a plan for the roles that apply it, as far as no host is needed to know.
+
+    Limits that nobody asked for by name are left to each host.
+    """
+    demanded = {limit["name"]: limit for limit in rolled["limits"] if limit["demanded"]}
+    raised = {f"host_limits_{name}": demanded[name]["value"] for name in ("nofile", "nproc") if name in demanded}
+    sysctls = [
+        {"name": limit["sysctl"], **{key: limit[key] for key in ("value", "why", "source")}}
+        for limit in demanded.values()
+        if limit["sysctl"]
+    ]
+    kernel = {"kernel_network_values": sysctls} if sysctls else {}
+    return {**raised, **kernel, "stack_environment": rolled["environment"]}
 
 
 def _on_host(plan: Plan, port: int, run_dir: str) -> Bind:

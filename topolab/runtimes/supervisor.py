@@ -35,7 +35,7 @@ def main(directory: Path) -> int:
     reason: dict[str, Any] = {}
     try:
         for service in spec["services"]:
-            services[service["name"]] = _start(service, spec["limits"], directory)
+            services[service["name"]] = _start(service, spec["limits"], spec["cpus"], directory)
         reason = _wait(services, wakeup, watch_stdin=spec["temporary"])
     except OSError as error:
         reason = {"problem": f"{service['cwd']}/run can't be started: {error.strerror}"}
@@ -47,9 +47,15 @@ def main(directory: Path) -> int:
     return 0
 
 
-def _start(service: dict[str, Any], limits: dict[str, int], directory: Path) -> subprocess.Popen[bytes]:
+def _start(
+    service: dict[str, Any], limits: dict[str, int], cpus: list[int], directory: Path
+) -> subprocess.Popen[bytes]:
     def in_child() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below `nohup` it is ignored, and would stay so
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if cpus:
+            with contextlib.suppress(OSError):  # what came of it is read back from the server
+                os.sched_setaffinity(0, cpus)
         for limit, value in limits.items():
             resource.setrlimit(getattr(resource, f"RLIMIT_{limit.upper()}"), (value, value))
 

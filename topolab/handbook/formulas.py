@@ -1,53 +1,29 @@
-"""The pages that are made: what is known of every server, from the files that the model reads; and the roles'."""
+"""What server.yaml says, as Markdown: the settings, the cautions, and the formulas of the capacity model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from topolab import paths, rolebook
 from topolab.server import AcceptQueue, Capacity, Caution, Server, Term
 from topolab.settings import Setting
-from topolab.topology import Catalog
-
-HEAD = """\
-# Every server: its settings, and where its requests stand
-
-Made by `make docs` from `topologies/servers/*/server.yaml`, which also hold the why of each line in their comments.
-Formulas are over the settings, the limits (`nofile`, `nproc`, `pids`, `somaxconn`), `requests`, `route` and `cpus`; of
-several lines the smallest binds. An accept queue holds min(backlog, somaxconn) + 1. That the formulas hold is
-[proved](proof.md).
-"""
 
 
-def pages(catalog: Catalog) -> dict[Path, str]:
-    """Every page that is made, by its place."""
-    roles = sorted(path.parent.parent for path in (paths.HOME / "ansible/roles").glob("*/meta/argument_specs.yml"))
-    return {
-        paths.HOME / "docs/servers.md": servers(catalog),
-        **{role / "README.md": rolebook.readme(role) for role in roles},
-    }
-
-
-def servers(catalog: Catalog) -> str:
-    """docs/servers.md."""
-    users: dict[str, list[str]] = {}
-    for name in catalog.names:
-        for service in catalog.topology(name).services:
-            users.setdefault(service.server.server, []).append(name)
-    sections = ["\n".join(_server(server, users.get(server.server, []))) for server in catalog.servers()]
-    return "\n".join([HEAD, *sections])
-
-
-def _server(server: Server, topologies: list[str]) -> Iterator[str]:
-    yield f"## {server.server}\n"
-    yield f"{server.summary}. Topologies: {', '.join(topologies) or 'none'}.\n"
+def settings(server: Server) -> Iterator[str]:
+    """The table of its settings, then the values with which it does not start, and those to take care with."""
     if server.settings:
         yield "| setting | default | allowed | what it is | source |\n| --- | --- | --- | --- | --- |"
         yield from (_setting(name, setting) for name, setting in server.settings.items())
         yield ""
     yield from _cautions("Refuses to start", server.refuses)
+    if server.to_refuse:
+        yield "With these its queues are as short as is wanted (`topolab pick --fail fast` sets them):\n"
+        yield from (f"- `{name}`: `{_line(str(formula))}`" for name, formula in server.to_refuse.items())
+        yield ""
     yield from _cautions("Take care", server.warnings)
+
+
+def capacity(server: Server) -> Iterator[str]:
+    """Where its requests stand, as formulas."""
     for variant in server.capacity:
         yield from _capacity(variant)
     if server.front:

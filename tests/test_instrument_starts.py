@@ -1,0 +1,49 @@
+"""An instrument that could not be started is started again where that helps, and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from topolab.errors import LabError
+from topolab.runtimes.instrument import STARTS, running
+
+PROGRAM = """
+import pathlib, sys
+count = pathlib.Path(sys.argv[1])
+number = int(count.read_text()) + 1 if count.exists() else 1
+count.write_text(str(number))
+if number <= int(sys.argv[2]):
+    if sys.argv[3] == "late":
+        print('{"event": "progress", "phase": "holding"}', flush=True)
+    sys.exit("Error response from daemon: No such container: 1234")
+print('{"event": "result", "number": %d}' % number)
+"""
+
+
+def command(folder: Path, failures: int, when: str = "at once") -> list[str]:
+    return [sys.executable, "-c", PROGRAM, str(folder / "count"), str(failures), when]
+
+
+def test_it_is_started_again_where_that_may_help(tmp_path: Path) -> None:
+    """It fails twice before it has said anything, and the third one measures."""
+    with running(command(tmp_path, STARTS - 1), again="No such container") as events:
+        assert [event["number"] for event in events] == [STARTS]
+
+
+@pytest.mark.parametrize(
+    ("failures", "when", "again", "starts"),
+    [(1, "at once", "", 1), (1, "at once", "no space left", 1), (1, "late", "No such container", 1),
+     (9, "at once", "No such container", STARTS)],
+)  # fmt: skip
+def test_it_is_not_started_again_for_ever_or_for_anything(
+    tmp_path: Path, failures: int, when: str, again: str, starts: int
+) -> None:
+    """Another reason, one that had begun to measure, and one that fails every time: the error with what was said."""
+    typed = command(tmp_path, failures, when)
+    with running(typed, again=again) as events, pytest.raises(LabError, match="had a result") as caught:
+        list(events)
+    assert "No such container: 1234" in caught.value.details[-1]
+    assert (tmp_path / "count").read_text() == str(starts)
