@@ -57,6 +57,28 @@ def test_a_stack_is_taken_down_also_where_its_files_are_damaged(play: Play) -> N
     assert "--env-file" not in words
 
 
+REFUSES_ONCE = """
+if ! test -e "$0.asked"; then
+    touch "$0.asked"
+    echo "Error response from daemon: No such container: 1234" >&2
+    exit 1
+fi
+"""
+
+
+def test_what_the_engine_refuses_is_asked_for_once_more(play: Play) -> None:
+    """A container that is just going away is no server that has died, and no reason to leave the others running."""
+    recorded("waitress")
+    called = play(REFUSES_ONCE + """echo '{"Service": "app", "State": "running"}'""")
+    [stack], [] = lifecycle.status(RUNTIMES)
+    assert stack.services == {"app": "running"}
+    assert len(called.read_text().splitlines()) == 2
+    called = play("echo 'Error response from daemon: it is on fire' >&2; exit 1")
+    with pytest.raises(LabError, match=r"could not be stopped: .*it is on fire"):
+        lifecycle.down(RUNTIMES, "waitress")
+    assert len(called.read_text().splitlines()) == 4
+
+
 def test_an_engine_that_hangs_holds_nobody_up(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while `down` and `status` say that it does not answer and what to look at; the record stays."""
     monkeypatch.setattr(compose, "ANSWER_S", 0.3)

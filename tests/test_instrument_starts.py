@@ -29,17 +29,17 @@ def command(folder: Path, failures: int, when: str = "at once") -> list[str]:
 
 def test_it_is_started_again_where_that_may_help(tmp_path: Path) -> None:
     """It fails twice before it has said anything, and the third one measures."""
-    with running(command(tmp_path, STARTS - 1), again="No such container") as events:
+    with running(command(tmp_path, STARTS - 1), again=("No such container",)) as events:
         assert [event["number"] for event in events] == [STARTS]
 
 
 @pytest.mark.parametrize(
     ("failures", "when", "again", "starts"),
-    [(1, "at once", "", 1), (1, "at once", "no space left", 1), (1, "late", "No such container", 1),
-     (9, "at once", "No such container", STARTS)],
+    [(1, "at once", (), 1), (1, "at once", ("no space left",), 1), (1, "late", ("No such container",), 1),
+     (9, "at once", ("no space left", "No such container"), STARTS)],
 )  # fmt: skip
 def test_it_is_not_started_again_for_ever_or_for_anything(
-    tmp_path: Path, failures: int, when: str, again: str, starts: int
+    tmp_path: Path, failures: int, when: str, again: tuple[str, ...], starts: int
 ) -> None:
     """Another reason, one that had begun to measure, and one that fails every time: the error with what was said."""
     typed = command(tmp_path, failures, when)

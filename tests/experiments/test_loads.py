@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from tests import loaded
 from tests.laps import MACHINE, Request, raw
 from topolab import listeners, store
-from topolab.errors import NotRunnable
+from topolab.errors import LabError, NotRunnable
 from topolab.experiments import latency, memory, overload, throughput
 from topolab.experiments.overload import recovery_s
 from topolab.instrument.board import Fate
@@ -40,11 +40,14 @@ class Simulated:
     """A server that serves first come, first served, in `slots`, each request for as long as its work takes."""
 
     def __init__(
-        self, plan: Plan, slots: int, *, overhead_s: float = 0.001, keeps: bool = False, view_s: float = 0.0
-    ) -> None:
-        """`view_s`: how long a person's own view takes."""
+        self, plan: Plan, slots: int, *, overhead_s: float = 0.001, keeps: bool = False, view_s: float = 0.0,
+        still: Sequence[int] = (),
+    ) -> None:  # fmt: skip
+        """`view_s`: how long a person's own view takes. `still`: laps, by number, in which the machine stands still."""
+        self.still = still
         self.plan, self.slots, self.overhead_s, self.keeps, self.view_s = plan, slots, overhead_s, keeps, view_s
         self.asked: list[Offered] = []
+        self.number = 0  # of the lap
 
     def __call__(self, arguments: Sequence[str]) -> Any:
         if arguments[0] == "readback":
@@ -66,6 +69,9 @@ class Simulated:
         service_s = self.overhead_s + (offered.work.io_ms + offered.work.cpu_ms) / 1000
         service_s += self.view_s if offered.work.name == "path" else 0.0
         requests = (self.closed if offered.loop == "closed" else self.open)(offered, service_s)
+        self.number += 1
+        if self.number - 1 in self.still:
+            requests = []
         good = [request for request in requests if request[3] == Fate.ANSWERED]
         served = sum(offered.loop == "closed" or request[2] <= offered.seconds for request in good)
         kept = offered.keepalive and self.keeps
@@ -127,6 +133,19 @@ def test_throughput_reaches_the_ceiling_that_was_predicted(catalog: Catalog) -> 
     assert [each.connections for each in server.asked] == [1, 16, 1, 16, 16]
     assert runtime.up_now == []
     stored(run)
+
+
+def test_short_laps_in_which_the_machine_stood_still_are_measured_again(catalog: Catalog) -> None:
+    """Whether connections are kept, and both kinds of lap that give the ceiling; a machine that stays still is told."""
+    for still, extra in (((0,), 1), ((1,), 1), ((2, 4), 2), ((3, 4), 2), ((1, 2, 3, 4, 5), 5)):
+        runtime, plan, server = of(catalog, "gunicorn-sync", 4, keeps=True, still=still)
+        run = throughput.run(runtime, plan, lambda _: None, works=[Work("io", io_ms=20)])
+        assert run.plateaus[0].ceiling.rate == pytest.approx(4 / 0.021, rel=0.01)
+        assert run.plateaus[0].lap.offered.keepalive is True
+        assert len(server.asked) == 5 + extra
+    runtime, plan, _server = of(catalog, "gunicorn-sync", 4, still=range(1, 99))
+    with pytest.raises(LabError, match=r"no good answer to io 20 ms, one client within 0.3 s \(none was due\)"):
+        throughput.run(runtime, plan, lambda _: None, works=[Work("io", io_ms=20)])
 
 
 def test_connections_are_kept_where_the_server_keeps_them(catalog: Catalog) -> None:

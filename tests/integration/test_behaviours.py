@@ -16,7 +16,7 @@ from topolab.experiments.isolation import OWN, examine
 def measured(lab: Lab, verb: str, *words: str, code: int = 0, runtime: str = "process") -> list[dict[str, Any]]:
     """The runs of one experiment, in local processes or containers."""
     done = lab.run(verb, *words, "--runtime", runtime, "--json")
-    assert done.code == code, done.err
+    assert done.code == code, (done.err, done.out)
     runs: list[dict[str, Any]] = done.json
     return runs
 
@@ -124,7 +124,7 @@ def test_what_was_solved_for_is_measured(lab: Lab, topology: str, in_flight: int
     """The settings that `fit` finds hold so many in handlers and let so many wait, nobody left outside."""
     words = ("--in-flight", str(in_flight), "--queue", str(queue), "--runtime", "process", "--json")
     done = lab.run("fit", topology, *words)
-    assert done.code == 0, done.err
+    assert done.code == 0, (done.err, done.out)
     counts = places(done.json)
     assert counts["app handler"] >= in_flight
     assert sum(counts.values()) == in_flight + queue

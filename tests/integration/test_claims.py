@@ -14,7 +14,7 @@ from tests.integration.lab import Lab, ended, until
 def test_claims_are_checked_on_real_servers(lab: Lab) -> None:
     """Two claims by name: verdicts, the figures behind them, what to type to count again; stored, and as a page."""
     done = lab.run("claims", "await", "gunicorn-sync", "--output", str(lab.home / "docs"), "--json")
-    assert done.code == 0, done.err
+    assert done.code == 0, (done.err, done.out)
     sync, awaits = done.json["checked"]
     assert (sync["verdict"], sync["figures"]["handler"]) == ("still true", 4)
     assert sync["versions"]["gunicorn"]
@@ -30,7 +30,7 @@ def test_claims_are_checked_on_real_servers(lab: Lab) -> None:
 def test_a_crash_takes_one_process_along(lab: Lab) -> None:
     """A process that crashes loses the requests of all its threads; those of the other process are answered."""
     done = lab.run("claims", "crash", "--json")
-    assert done.code == 0, done.err
+    assert done.code == 0, (done.err, done.out)
     figures = done.json["checked"][0]["figures"]
     assert figures["lost"] + figures["answered"] == figures["requests"]
     assert min(figures["lost"], figures["answered"]) > 0

@@ -31,7 +31,7 @@ def measured(lab: Lab, verb: str, *words: str, runtime: str = "process") -> dict
     (lab.home / "state").mkdir(exist_ok=True)
     (lab.home / "state" / "calibration.json").write_text(json.dumps(calibrated))
     done = lab.run(verb, *words, "--runtime", runtime, "--json")
-    assert done.code in (0, 1), done.err
+    assert done.code in (0, 1), (done.err, done.out)
     (run,) = done.json
     codes = {finding["code"] for finding in run["findings"]}
     assert (run["verdict"] == "SUSPECT") == bool(codes)
@@ -50,8 +50,10 @@ def undoubted(
     """
     for _ in range(TRIES):
         run = measured(lab, verb, *words, runtime=runtime)
-        if "machine_busy" in run["codes"] or run["codes"] <= NOISE | but:
+        if run["codes"] <= NOISE | but:
             return run
+    if "machine_busy" in run["codes"]:
+        return run
     pytest.fail(f"{TRIES} times: {run['findings']}")
 
 

@@ -22,7 +22,9 @@ from topolab.runtimes.base import Runtime, Stack
 from topolab.runtimes.lifecycle import temporary
 from topolab.samples import lap_of
 
-ALONE_S, COSTS_S, WARMUP_S = 0.3, 0.4, 0.1
+KEPT_S, ALONE_S, COSTS_S, WARMUP_S = 0.1, 0.3, 0.4, 0.1
+AGAIN = 2  # times: a shared machine stands still for half a second now and then, and a short lap shows nothing then
+FEW_ANSWERS = 2  # do not tell whether connections are kept
 A_FEW, ROUNDS = 16, 4  # clients; how often each is to be answered at least
 ENOUGH_S = 0.1  # of the work of all of them, before each is answered: fewer do where each asks for more
 PATIENCE_S, PATIENCE_TIMES = 5.0, 20.0
@@ -76,7 +78,7 @@ class Stand:
         for work, takes_s in zip(works, each_s, strict=True):
             costs = _a_few(work, takes_s, few, keepalive=keeps)
             asked += [costs, _one(work, takes_s, keepalive=keeps), costs]
-        laps = [doubts.of_the_ceiling(lap_of(raw), self.plan.pins) for raw in self.load(asked)]
+        laps = [doubts.of_the_ceiling(lap_of(raw), self.plan.pins) for raw in self._until_asked(asked)]
         limits = []
         for work, before, one, after in zip(works, laps[::3], laps[1::3], laps[2::3], strict=True):
             used = {"alone": one, "costs": cheapest(before, after)}
@@ -99,8 +101,25 @@ class Stand:
         """Whether the server uses a connection again. Some (uWSGI) close it without having said so: that is seen only
         from who has to connect again, and what is reset meanwhile is no error of the work.
         """
-        [asked] = self.load([replace(_one(work, each_s, keepalive=True), label=f"{named(work)}, kept?")])
-        return doubts.kept(lap_of(asked))
+        asked = replace(
+            _one(work, each_s, keepalive=True), seconds=max(KEPT_S, ROUNDS * each_s), warmup_s=0.0,
+            label=f"{named(work)}, kept?",
+        )  # fmt: skip
+        for _ in range(1 + AGAIN):
+            lap = lap_of(self.load([asked])[0])
+            if lap.instrument.responses > FEW_ANSWERS:
+                break
+        return doubts.kept(lap)
+
+    def _until_asked(self, laps: Sequence[Offered]) -> list[RawLap]:
+        """Offers them one after the other, and those anew in which nothing could be sent."""
+        raws = self.load(laps)
+        for _ in range(AGAIN):
+            if not (still := [number for number, raw in enumerate(raws) if not raw.count]):
+                break
+            for number, raw in zip(still, self.load([laps[number] for number in still]), strict=True):
+                raws[number] = raw
+        return raws
 
     def judge(self, raw: RawLap, limit: Ceiling, **how: Any) -> Lap:
         """A lap with its figures and its doubts; `how` as `doubts.judge` takes it."""
@@ -135,11 +154,12 @@ class Stand:
 def stand(
     runtime: Runtime, plan: Plan, on_event: OnEvent, *,
     calibration: Calibration | None = None, kept: list[RawLap] | None = None, pinned: bool = True,
+    read_back: bool = True,
 ) -> Iterator[Stand]:  # fmt: skip
     """The plan up, and pinned, for as long as the context lasts. `plan` has passed `runtime.check`.
 
-    `kept` gets the samples as they come. Raises `LabError` when the stack or the instrument fails; then nothing is left
-    running.
+    `kept` gets the samples as they come. `read_back` False: this plan's limits have been read back before. Raises
+    `LabError` when the stack or the instrument fails; then nothing is left running.
     """
     clock = Clock()
     plan = plan.pinned(pins.of_this_machine()) if pinned else plan
@@ -147,7 +167,8 @@ def stand(
     with temporary(runtime, plan) as stack:
         it = Stand(runtime, plan, stack, stack.versions(), on_event, clock, calibration, [] if kept is None else kept)
         try:
-            it.read_back()
+            if read_back:
+                it.read_back()
             yield it
         except LabError as error:
             raise what_died(runtime, stack, error) from error

@@ -27,9 +27,10 @@ ANSWER_S = 60.0  # an engine that needs longer for what takes a second or two ha
 GATE = "127.0.0.1:9100"  # in the pod's own network namespace
 RUN_DIR = "/run/topolab"
 SERVERS = "10001:10001"  # the servers' user and group, as compose/common.yaml has them
-# `docker compose run` looks at every container of its project, and falls over one that is being removed meanwhile:
-# https://github.com/docker/compose/issues/5498, 8968.
-VANISHED = "No such container"
+# `docker compose` looks at every container of its project, and falls over one that is being removed meanwhile:
+# https://github.com/docker/compose/issues/5498, 8968. Whatever else the engine refuses may be as short-lived.
+REFUSED = ("No such container", "Error response from daemon")
+TRIES = 2
 OUTER, INNER = 8000, 8001  # ports in the pod: where clients come, and the first of those behind a front
 
 
@@ -96,10 +97,7 @@ class ComposeRuntime:
         """Removes the stack's containers, network and volume. A stack that is not one of containers is left alone."""
         if not _is_mine(name):
             return
-        for _ in range(2):  # a container that goes away by itself meanwhile makes the first try fail
-            result = _compose(name, "down", "--volumes", "--remove-orphans", "--timeout", "2")
-            if result.returncode == 0:
-                return
+        result = _compose(name, "down", "--volumes", "--remove-orphans", "--timeout", "2")
         if result.returncode:
             raise LabError(f"{name} could not be stopped: {_said(result)}. Is the engine up? (`docker info`)")
 
@@ -144,7 +142,7 @@ class ComposeStack:
                 *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
             ],
             environment=engine.environment(),
-            again=VANISHED,
+            again=REFUSED,
         )  # fmt: skip
 
     def versions(self) -> dict[str, str]:
@@ -231,9 +229,13 @@ def _words(name: str) -> list[str]:
 
 
 def _compose(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What is answered soon. A `LabError` where it is not."""
+    """What is answered soon. A `LabError` where it is not. What the engine refuses is asked for once more."""
     try:
-        return engine.docker([*_words(name), *arguments], timeout_s=ANSWER_S)
+        for _ in range(TRIES):
+            result = engine.docker([*_words(name), *arguments], timeout_s=ANSWER_S)
+            if not result.returncode or not any(text in result.stderr for text in REFUSED):
+                break
+        return result
     except subprocess.TimeoutExpired:
         raise LabError(
             f"{name}: the container engine did not answer `docker compose {arguments[0]}` within {ANSWER_S:.0f} s. "

@@ -19,12 +19,16 @@ STOP_S = 5.0  # an instrument that does not stop at SIGTERM within this time is 
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, environment: Mapping[str, str] | None = None, cpus: Sequence[int] = (), again: str = ""
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    cpus: Sequence[int] = (),
+    again: Sequence[str] = (),
 ) -> Iterator[Iterator[Event]]:
     """The events of an instrument; leaving the context ends it.
 
     Its standard input is a pipe that ends with the lab (`--watch-stdin`), so that it can't outlive it. With `cpus` it
-    may use only these. `again`: what is said where it could not be started, and may be a moment later.
+    may use only these. `again`: what is said (one of these) where it could not be started, and may be a moment later.
     """
     with tempfile.TemporaryFile("w+") as commentary:
 
@@ -44,7 +48,8 @@ def running(
                     yield from _events(started[-1], commentary)
                     return
                 except _NotStarted as failed:
-                    if not again or again not in " ".join(failed.details) or len(started) == STARTS:
+                    said = " ".join(failed.details)
+                    if not any(text in said for text in again) or len(started) == STARTS:
                         raise
                     commentary.seek(0)
                     commentary.truncate()
