@@ -59,8 +59,8 @@ def test_the_instrument_starts_on_its_own_cpus() -> None:
     mine = os.sched_getaffinity(0)
     last = max(mine)
     for cpus, has in (((last,), [last]), ((), sorted(mine)), ((4095,), sorted(mine))):
-        with running([sys.executable, "-c", TELLS], cpus=cpus) as events:
-            assert next(events)["cpus"] == has
+        with running([sys.executable, "-c", TELLS], cpus=cpus) as ask:
+            assert next(ask([]))["cpus"] == has
         assert os.sched_getaffinity(0) == mine
 
 

@@ -43,8 +43,9 @@ def beside(
     with temporary(runtime, plan) as stack:
         versions = stack.versions()
         try:
-            with stack.instrument([experiment, "--processes", str(plan.processes()), *words]) as events:
-                result = result_of(events, kind, on_event)
+            with stack.instrument() as ask:
+                asked = [experiment, "--processes", str(plan.processes()), *words]
+                result = result_of(ask(asked), kind, on_event)
         except LabError as error:
             raise what_died(runtime, stack, error) from error
         require_alive(runtime, stack)

@@ -27,8 +27,8 @@ def calibrate(on_event: OnEvent) -> Calibration:
 
     Raises `LabError` where the machine gives the instrument nothing to measure.
     """
-    with running([*PYTHON, "topolab.instrument", "calibrate", "--watch-stdin"]) as events:
-        found: Calibration = result_of(events, Calibration, on_event)
+    with running([*PYTHON, "topolab.instrument", "session", "--watch-stdin"]) as ask:
+        found: Calibration = result_of(ask(["calibrate"]), Calibration, on_event)
         return found
 
 

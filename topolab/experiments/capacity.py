@@ -62,8 +62,8 @@ def capacity(
     with temporary(runtime, plan) as stack:
         versions, image_bytes = stack.versions(), stack.image_bytes()
         try:
-            with stack.instrument(arguments(plan, pace)) as events:
-                observed = _observe(events, on_event)
+            with stack.instrument() as ask:
+                observed = _observe(ask(arguments(plan, pace)), on_event)
         except LabError as error:
             raise what_died(runtime, stack, error) from error
         died = death(runtime, stack) if _lost(observed) else None

@@ -24,11 +24,11 @@ def run(runtime: Runtime, plan: Plan, on_event: OnEvent, *, idle: int = IDLE) ->
 
     As many requests are held as there are handlers, `plan.asked.requests` at most.
     """
-    with stand(runtime, plan, on_event, pinned=False) as first:
+    with stand(runtime, plan, on_event, pinned=False, as_server=True) as first:
         plan = as_python_counts(plan, first.versions.get("python", ""))
         held = min(plan.asked.requests, slots(plan, Work())[0])
         seen = first.memory(requests=held)
-    with stand(runtime, plan, on_event, pinned=False, read_back=False) as second:
+    with stand(runtime, plan, on_event, pinned=False, as_server=True, read_back=False) as second:
         kept = second.memory(idle=idle)
     seen = replace(seen, idle=kept.idle, idle_connections=kept.idle_connections, before_idle=kept.before_idle)
     found = (*first.found, *_served(plan, held, seen.served))

@@ -18,7 +18,7 @@ from topolab.figures import work as named
 from topolab.loads import Calibration, Ceiling, Lap, Loaded, MemorySeen, Offered, RawLap, Work
 from topolab.plan import Plan
 from topolab.results import Finding, ReadBack
-from topolab.runtimes.base import Runtime, Stack
+from topolab.runtimes.base import Ask, Runtime, Stack
 from topolab.runtimes.lifecycle import temporary
 from topolab.samples import lap_of
 
@@ -38,6 +38,7 @@ class Stand:
     runtime: Runtime
     plan: Plan
     stack: Stack
+    ask: Ask  # one instrument for all laps
     versions: dict[str, str]
     on_event: OnEvent
     clock: Clock
@@ -55,7 +56,7 @@ class Stand:
     def memory(self, *, requests: int = 0, idle: int = 0) -> MemorySeen:
         """The stack's memory with so many requests held, and with so many idle connections."""
         words = ["memory", "--requests", str(requests), "--idle", str(idle)]
-        seen: MemorySeen = self._ask(words, MemorySeen, as_server=True)
+        seen: MemorySeen = self._ask(words, MemorySeen)
         return seen
 
     def read_back(self) -> None:
@@ -144,32 +145,33 @@ class Stand:
             "calibration": self.calibration,
         }
 
-    def _ask(self, words: Sequence[str], kind: Any, *, as_server: bool = False) -> Any:
-        words = [*words, "--processes", str(self.plan.processes())]
-        with self.stack.instrument(words, as_server=as_server) as events:
-            return result_of(events, kind, self.on_event)
+    def _ask(self, words: Sequence[str], kind: Any) -> Any:
+        return result_of(self.ask([*words, "--processes", str(self.plan.processes())]), kind, self.on_event)
 
 
 @contextlib.contextmanager
 def stand(
     runtime: Runtime, plan: Plan, on_event: OnEvent, *,
     calibration: Calibration | None = None, kept: list[RawLap] | None = None, pinned: bool = True,
-    read_back: bool = True,
+    as_server: bool = False, read_back: bool = True,
 ) -> Iterator[Stand]:  # fmt: skip
     """The plan up, and pinned, for as long as the context lasts. `plan` has passed `runtime.check`.
 
-    `kept` gets the samples as they come. `read_back` False: this plan's limits have been read back before. Raises
-    `LabError` when the stack or the instrument fails; then nothing is left running.
+    `kept` gets the samples as they come. `as_server`: the instrument may look at the servers' memory. `read_back`
+    False: this plan's limits have been read back before. Raises `LabError` when the stack or the instrument fails; then
+    nothing is left running.
     """
     clock = Clock()
     plan = plan.pinned(pins.of_this_machine()) if pinned else plan
     on_event({"event": "progress", "phase": "starting"})
     with temporary(runtime, plan) as stack:
-        it = Stand(runtime, plan, stack, stack.versions(), on_event, clock, calibration, [] if kept is None else kept)
+        kept, versions = [] if kept is None else kept, stack.versions()
         try:
-            if read_back:
-                it.read_back()
-            yield it
+            with stack.instrument(as_server=as_server) as ask:
+                it = Stand(runtime, plan, stack, ask, versions, on_event, clock, calibration, kept)
+                if read_back:
+                    it.read_back()
+                yield it
         except LabError as error:
             raise what_died(runtime, stack, error) from error
         require_alive(runtime, stack)

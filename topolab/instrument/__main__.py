@@ -1,6 +1,8 @@
 """`python -m topolab.instrument capacity --requests 1000 --listener app=127.0.0.1:8000 --gate 127.0.0.1:9100`
 
-or `readback` in place of `capacity --requests 1000`; `calibrate` needs no stack.
+or `readback` in place of `capacity --requests 1000`; `calibrate` needs no stack. `session` in its place reads from
+standard input what to do, one experiment after the other: a JSON list of its words on each line, to which those after
+`session` are added.
 
 Exit codes: 0 with a `result` event, 2 with a `failed` event (or a command line that can't be read), 130 and 143
 after SIGINT and SIGTERM, with nothing left running.
@@ -10,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_args
@@ -43,6 +47,9 @@ from topolab.instrument.readback import readback
 from topolab.instrument.stack import Stack
 from topolab.results import Route
 
+SESSION = "session"
+GOES_ON = (0, 2)
+
 T = TypeVar("T")
 Number = TypeVar("Number", int, float)
 
@@ -61,9 +68,26 @@ EXPERIMENTS: dict[str, tuple[Callable[[Any, Events], Any], type[Subject | Calibr
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    return session(words[1:]) if words[:1] == [SESSION] else experiment(words)
+
+
+def session(common: Sequence[str]) -> int:
+    """Experiments as standard input asks for them. It ends with that, or where one was told to stop."""
+    try:
+        for line in sys.stdin:
+            if (code := experiment([*json.loads(line), *common])) not in GOES_ON:
+                return code
+    except KeyboardInterrupt:  # between two of them
+        return 128 + signal.SIGINT
+    return 0
+
+
+def experiment(words: Sequence[str]) -> int:
+    """One of them; the exit code that is due for it."""
     events = Events()
     try:
-        name, asked = parse(argv)
+        name, asked = parse(words)
         events.result(EXPERIMENTS[name][0](asked, events))
     except LabError as error:
         events.failed(str(error))
@@ -80,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(argv: Sequence[str] | None = None) -> tuple[str, Subject | CalibrateAsked]:
+def parse(argv: Sequence[str]) -> tuple[str, Subject | CalibrateAsked]:
     """The experiment's name, and what it is asked for."""
     watched = argparse.ArgumentParser(add_help=False)
     watched.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from topolab.errors import LabError
 
@@ -84,12 +84,13 @@ class Team:
     def __init__(self, *, watch_stdin: bool = False) -> None:
         self.children: list[Child] = []
         self._signal = 0
+        self._before: dict[int, Any] = {}  # who heard the signals
         self._poll = select.poll()
         self._watch_stdin = watch_stdin
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+            self._before[number] = signal.signal(number, self._note)
         if self._watch_stdin:
             self._poll.register(sys.stdin.fileno(), select.POLLIN)
         return self
@@ -170,3 +171,5 @@ class Team:
                     break
                 time.sleep(0.002)
         self.children.clear()
+        for number, before in self._before.items():
+            signal.signal(number, before)

@@ -13,6 +13,7 @@ from topolab.topology import Service
 
 RuntimeName = Literal["process", "compose"]
 Event = dict[str, Any]  # one JSON line of the instrument
+Ask = Callable[[Sequence[str]], Iterator[Event]]  # an experiment's words to its events as they come, its result last
 Say = Callable[[str], None]  # takes one line of commentary for the person who waits
 
 
@@ -23,10 +24,8 @@ class Stack(Protocol):
     plan: Plan
     port: int
 
-    def instrument(
-        self, arguments: Sequence[str], *, as_server: bool = False
-    ) -> AbstractContextManager[Iterator[Event]]:
-        """Starts the instrument beside the server; its events arrive as they happen.
+    def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
+        """The instrument beside the server, to be asked for one experiment after the other.
 
         Leaving the context stops it, whatever happened inside. `as_server`: with the servers' own user, which may look
         at their memory; otherwise it may be another one.

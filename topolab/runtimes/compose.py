@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from topolab.errors import LabError, NotRunnable
 from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.runtimes import engine, images, state
-from topolab.runtimes.base import Bind, Event, RuntimeName, Say, Stack, bind, environment_file, lab_environment
+from topolab.runtimes.base import Ask, Bind, RuntimeName, Say, Stack, bind, environment_file, lab_environment
 from topolab.runtimes.greeting import until_healthy, who_serves
 from topolab.runtimes.instrument import running
 from topolab.runtimes.interrupts import shielded
@@ -131,14 +131,12 @@ class ComposeStack:
     port: int
     bind: Bind
 
-    def instrument(
-        self, arguments: Sequence[str], *, as_server: bool = False
-    ) -> AbstractContextManager[Iterator[Event]]:
+    def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
         """The instrument as another container of the pod."""
         user = ["--user", SERVERS] if as_server else []
         return running(
             [
-                "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", *user, "instrument", *arguments,
+                "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", *user, "instrument", "session",
                 *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
             ],
             environment=engine.environment(),

@@ -13,7 +13,7 @@ from topolab.errors import LabError
 from topolab.ledger import PlaceCount
 from topolab.plan import Plan
 from topolab.results import AfterRelease, InstrumentReport, ListenerQueue, Observation, to_json
-from topolab.runtimes.base import Event, RuntimeName, Say, Stack
+from topolab.runtimes.base import Ask, Event, RuntimeName, Say, Stack
 
 
 def observation(
@@ -83,10 +83,8 @@ class FakeStack:
     port: int
     runtime: FakeRuntime
 
-    def instrument(
-        self, arguments: Sequence[str], *, as_server: bool = False
-    ) -> AbstractContextManager[Iterator[Event]]:
-        return contextlib.nullcontext(self._events(arguments))
+    def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
+        return contextlib.nullcontext(self._events)
 
     def versions(self) -> dict[str, str]:
         return {"python": "3.11.2"}

@@ -1,4 +1,4 @@
-"""Runs the instrument as a child and reads its JSON lines."""
+"""Runs the instrument as a child, asks it for one experiment after the other, and reads its JSON lines."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO
 
 from topolab.errors import LabError
-from topolab.runtimes.base import Event
+from topolab.runtimes.base import Ask, Event
 
 STARTS = 3
 STOP_S = 5.0  # an instrument that does not stop at SIGTERM within this time is killed
@@ -24,46 +25,85 @@ def running(
     environment: Mapping[str, str] | None = None,
     cpus: Sequence[int] = (),
     again: Sequence[str] = (),
-) -> Iterator[Iterator[Event]]:
-    """The events of an instrument; leaving the context ends it.
+) -> Iterator[Ask]:
+    """An instrument that is started when it is first asked for something; leaving the context ends it.
 
     Its standard input is a pipe that ends with the lab (`--watch-stdin`), so that it can't outlive it. With `cpus` it
     may use only these. `again`: what is said (one of these) where it could not be started, and may be a moment later.
     """
     with tempfile.TemporaryFile("w+") as commentary:
-
-        def start() -> subprocess.Popen[str]:
-            with _on(cpus):
-                return subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=commentary, text=True,
-                    env=environment,
-                    process_group=0,  # Ctrl-C is the lab's to handle: it stops the instrument, then the stack
-                )  # fmt: skip
-
-        started = [start()]
-
-        def events() -> Iterator[Event]:
-            while True:
-                try:
-                    yield from _events(started[-1], commentary)
-                    return
-                except _NotStarted as failed:
-                    said = " ".join(failed.details)
-                    if not any(text in said for text in again) or len(started) == STARTS:
-                        raise
-                    commentary.seek(0)
-                    commentary.truncate()
-                    started.append(start())
-
+        instrument = _Instrument(command, environment, cpus, again, commentary)
         try:
-            yield events()
+            yield instrument.ask
         finally:
-            for process in started:
-                _end(process)
+            instrument.end()
 
 
 class _NotStarted(LabError):
     """It ended without an event."""
+
+
+@dataclass(slots=True)
+class _Instrument:
+    command: Sequence[str]
+    environment: Mapping[str, str] | None
+    cpus: Sequence[int]
+    again: Sequence[str]
+    commentary: IO[str]  # what it says on standard error
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    heard: bool = False  # whether the last one that was started has said something
+
+    def ask(self, words: Sequence[str]) -> Iterator[Event]:
+        """The events of one experiment, the last of them its result."""
+        while True:
+            if not self.started:
+                self._start()
+            try:
+                yield from self._events(words)
+                return
+            except _NotStarted as failed:
+                said = " ".join(failed.details)
+                if not any(text in said for text in self.again) or len(self.started) == STARTS:
+                    raise
+                self.commentary.seek(0)
+                self.commentary.truncate()
+                self._start()
+
+    def end(self) -> None:
+        for process in self.started:
+            _end(process)
+
+    def _start(self) -> None:
+        self.heard = False
+        with _on(self.cpus):
+            process = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.commentary, text=True,
+                env=self.environment,
+                process_group=0,  # Ctrl-C is the lab's to handle: it stops the instrument, then the stack
+            )  # fmt: skip
+        self.started.append(process)
+
+    def _events(self, words: Sequence[str]) -> Iterator[Event]:
+        process = self.started[-1]
+        assert process.stdin
+        assert process.stdout
+        with contextlib.suppress(BrokenPipeError):  # it has ended: how, is seen below
+            process.stdin.write(json.dumps(words) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            self.heard = True
+            event: Event = json.loads(line)
+            if event.get("event") == "failed":
+                raise LabError(f"The instrument could not measure: {event['message']}")
+            yield event
+            if event.get("event") == "result":
+                return
+        returncode = process.wait()
+        self.commentary.seek(0)
+        lines = tuple(self.commentary.read().splitlines()[-8:])
+        how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with status {returncode}"
+        kind = LabError if self.heard else _NotStarted
+        raise kind(f"The instrument {how} before it had a result. Run it again.", details=lines)
 
 
 @contextlib.contextmanager
@@ -89,22 +129,5 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe:
-            pipe.close()
-
-
-def _events(process: subprocess.Popen[str], commentary: IO[str]) -> Iterator[Event]:
-    assert process.stdout
-    kind: type[LabError] = _NotStarted
-    for line in process.stdout:
-        kind = LabError
-        event: Event = json.loads(line)
-        if event.get("event") == "failed":
-            raise LabError(f"The instrument could not measure: {event['message']}")
-        yield event
-        if event.get("event") == "result":
-            return
-    returncode = process.wait()
-    commentary.seek(0)
-    lines = tuple(commentary.read().splitlines()[-8:])
-    how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with status {returncode}"
-    raise kind(f"The instrument {how} before it had a result. Run it again.", details=lines)
+            with contextlib.suppress(BrokenPipeError):  # words that it did not take any more
+                pipe.close()

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,8 @@ from topolab.paths import shown
 from topolab.plan import Plan
 from topolab.runtimes import importing, leftovers, reachable, state, venvs
 from topolab.runtimes.base import (
+    Ask,
     Bind,
-    Event,
     RuntimeName,
     Say,
     Stack,
@@ -163,13 +163,11 @@ class ProcessStack:
     gate: str
     supervisor: subprocess.Popen[bytes]
 
-    def instrument(
-        self, arguments: Sequence[str], *, as_server: bool = False
-    ) -> AbstractContextManager[Iterator[Event]]:
+    def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
         """The instrument as another local process; of the same user in any case."""
         return running(
             [
-                *PYTHON, "topolab.instrument", *arguments, *self.bind.listeners(), "--gate", self.gate,
+                *PYTHON, "topolab.instrument", "session", *self.bind.listeners(), "--gate", self.gate,
                 "--watch-stdin",
             ],
             cpus=self.plan.pins.instrument if self.plan.pins else (),

@@ -69,8 +69,7 @@ def _beyond(plan: Plan, offered: Offered) -> int:
 def _held(it: Stand, requests: int, on_event: OnEvent) -> tuple[PlaceCount, ...]:
     """Where so many requests stand that all hold."""
     plan = it.plan.asking(requests)
-    with it.stack.instrument(arguments(plan, Pace.of(requests))) as events:
-        seen: Observation = result_of(events, Observation, on_event)
+    seen: Observation = result_of(it.ask(arguments(plan, Pace.of(requests))), Observation, on_event)
     return seen.places
 
 
