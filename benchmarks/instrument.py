@@ -89,11 +89,11 @@ class Target:
         """One lap of our own engine."""
         offered = Offered(**{"work": Work(), "seconds": SECONDS, "warmup_s": 0.2, **more})
         command = [
-            sys.executable, "-m", "topolab.instrument", "load", "--listener", f"app=127.0.0.1:{self.port}", "--gate",
-            self.gate, "--watch-stdin", "--laps", json.dumps([asdict(offered)]),
+            sys.executable, "-m", "topolab.instrument", "session", "--listener", f"app=127.0.0.1:{self.port}", "--gate",
+            self.gate, "--watch-stdin",
         ]  # fmt: skip
-        with running(command, cpus=self.pins.instrument) as events:
-            for event in events:
+        with running(command, cpus=self.pins.instrument) as ask:
+            for event in ask(["load", "--laps", json.dumps([asdict(offered)])]):
                 if event["event"] == "result":
                     [raw] = TypeAdapter(Loaded).validate_python({"laps": event["laps"]}).laps
                     return lap_of(raw)

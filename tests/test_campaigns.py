@@ -477,3 +477,33 @@ def test_a_busy_machine_is_measured_on_again(busy: list[int], attempts: int, kep
     assert (stored.attempts, stored.command) == (len(busy), f"attempt {kept}")
     [(offered, _seen)] = samples.read(folder.path / "throughput-waitress-1.samples.npz")
     assert offered.label == f"attempt {kept}"
+
+
+def test_what_most_repeats_are_not_disturbed_in_is_not_measured_again() -> None:
+    """One busy repeat of three says nothing against their median; of two busy ones the first undisturbed is enough."""
+    names = ("throughput/waitress/{}", "memory/waitress/{}", "throughput/gunicorn-sync/{}")
+    cells = tuple(name.format(repeat) for name in names for repeat in (1, 2, 3))
+    only = replace(campaign(repeats=3), cells=cells, experiments=("throughput", "memory"))
+    busy = Finding("machine_busy", "greeting: others")
+    measured_again: list[str] = []
+
+    def measure(_runtime: Runtime, plan: Plan, _on_event: OnEvent, _terms: Terms) -> Run:
+        return loaded.throughput(plan.name, 2.0)
+
+    with campaigns.begun(only) as folder:
+        for cell in map(Cell.named, cells):
+            disturbed = cell.topology == "waitress" and cell.repeat in ((1,) if cell.experiment == "memory" else (1, 3))
+            findings = (busy,) if disturbed else ()
+            made = (
+                loaded.memory("waitress", 1) if cell.experiment == "memory" else loaded.throughput(cell.topology, 1.0)
+            )
+            folder.store(cell, replace(made, repeat=cell.repeat, findings=findings))
+        assert {str(cell) for cell in folder.disturbed(2)} == {"throughput/waitress/1", "throughput/waitress/3"}
+        assert folder.disturbed(1) == []
+        plans = {(e, t): resolve(Catalog(), t) for e in ("throughput", "memory") for t in ("waitress", "gunicorn-sync")}
+        found = run(
+            folder, FakeRuntime({"waitress": SEEN}), {"throughput": measure}, plans, Terms(), say=lambda _: None,
+            on_start=lambda cell, *_: measured_again.append(str(cell)), on_event=lambda _: None, attempts=2,
+        )  # fmt: skip
+        assert len(list(found)) == len(measured_again) == 1
+        assert folder.disturbed(2) == []

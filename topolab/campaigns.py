@@ -75,11 +75,20 @@ class Folder:
         return [cell for cell in cells if not isinstance(self.results.get(cell), Run)]
 
     def disturbed(self, attempts: int) -> list[Cell]:
-        """The cells that the machine was busy in, and that were measured fewer times than this."""
+        """The cells that the machine was busy in, and that were measured fewer times than this.
+
+        Only where half of their repeats or more are such cells: a median of fewer lies among the undisturbed ones.
+        """
+        repeats: dict[tuple[str, str], list[tuple[Cell, LoadRun]]] = {}
+        for cell, run in self.results.items():
+            if isinstance(run, LoadRun):
+                repeats.setdefault((cell.experiment, cell.topology), []).append((cell, run))
         return [
             cell
-            for cell, run in self.results.items()
-            if isinstance(run, LoadRun) and run.disturbed and run.attempts < attempts
+            for each in repeats.values()
+            if 2 * sum(run.disturbed > 0 for _, run in each) >= len(each)
+            for cell, run in each
+            if run.disturbed and run.attempts < attempts
         ]
 
     def store(self, cell: Cell, result: Result, samples: bytes = b"") -> None:

@@ -27,8 +27,8 @@ def run(
     """Measures each cell that has no run yet, and stores it before it yields it: an end at any moment loses one cell.
 
     What fails is stored with its reason, and the others go on. At the end come those cells once more that the machine
-    was busy in, until each was measured `attempts` times: the less disturbed run stays. Whether it was busy is nothing
-    that a server could choose, so this picks no result.
+    was busy in (`Folder.disturbed`), until each was measured `attempts` times: the less disturbed run stays. Whether it
+    was busy is nothing that a server could choose, so this picks no result.
     """
     todo, done = folder.todo, len(folder.campaign.cells) - len(folder.todo)
     keys = dict.fromkeys(map(_key, [*todo, *folder.disturbed(attempts)]))
@@ -55,6 +55,8 @@ def run(
         if again:
             say(f"the machine was busy while {len(again)} of {len(folder.campaign.cells)} cells were measured: again")
         for number, cell in enumerate(again, 1):
+            if cell not in folder.disturbed(attempt):
+                continue  # by now most of its repeats are undisturbed
             on_start(cell, number, len(again))
             before, now = folder.results[cell], measured(cell)
             assert isinstance(before, LoadRun)
