@@ -98,7 +98,7 @@ def test_a_persons_own_app_is_in_no_container(catalog: Catalog, tmp_path: Path) 
     [
         ("gunicorn-sync", ["workers=20", "nofile=9000", "pids=300"], "tight-processes"),
         ("nginx-uwsgi", ["threads=20", "app.backlog=99", "front.worker_connections=6000"], "tuned"),
-        ("nginx-balanced", ["workers=8", "nofile=9000"], "default"),
+        ("nginx-balanced", ["workers=8", "nofile=9000", "nproc=500"], "default"),
         ("uwsgi-http", ["threads=20", "http_processes=2", "thunder_lock=true"], "tiny-backlog"),
         ("apache-mod-wsgi", ["max_request_workers=50"], "few-descriptors"),
     ],

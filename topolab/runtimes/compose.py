@@ -177,6 +177,7 @@ def files(variables: Mapping[str, str]) -> list[str]:
         "front.yaml": "FRONT_IMAGE" in variables,
         "instances.yaml": "BIND2" in variables,
         "nproc.yaml": bool(variables.get("NPROC")),
+        "nproc-instances.yaml": bool(variables.get("NPROC")) and "BIND2" in variables,
     }
     return [name for name, needed in wanted.items() if needed]
 
