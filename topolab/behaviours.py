@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from topolab.ledger import PlaceCount, Service
@@ -105,7 +105,7 @@ class Burst:
     """Instant requests that all came at once to an idle server: the `result` event of `... instrument burst`.
 
     `slow` took `slow_s` or longer, almost the kernel's first pause before it repeats a dropped handshake; `unanswered`
-    had no answer by the deadline.
+    had no answer by the deadline. `failures`: how many of the failed got what, as "error 502" or "reset".
     """
 
     requests: int
@@ -117,6 +117,7 @@ class Burst:
     p50_s: float
     p99_s: float
     max_s: float
+    failures: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import pytest
 
 from tests.instrument.conftest import Ended, environment
-from tests.instrument.servers import Server, at_once
+from tests.instrument.servers import HARD, Server, at_once, respond
 
 
 class Silent(Server):
@@ -42,6 +43,28 @@ def test_a_worker_that_never_answers_is_waited_for_once(gate: int) -> None:
         result = run("identity", server, gate, *asked).result
     assert (result["successive"]["requests"], result["successive"]["answered"]) == (1, 0)
     assert (result["concurrent"]["requests"], result["concurrent"]["answered"]) == (5, 0)
+
+
+class Overrun(Server):
+    """Answers the few requests of the settling; of those after them each second one gets 502, and the first a reset."""
+
+    def answer(self, connection: socket.socket, request: bytes) -> None:
+        self.healthy += 1
+        if self.healthy <= 4:
+            body = b'{"pid": %d}' % os.getpid()
+            respond(connection, "200 OK", body)
+        elif self.healthy == 5:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HARD)
+        else:
+            respond(connection, "502 Bad Gateway" if self.healthy % 2 else "200 OK")
+
+
+def test_a_burst_tells_what_the_failed_got(gate: int) -> None:
+    """An error status and a reset are told apart."""
+    with Overrun(gate, at_once, at_once=1) as server:
+        result = run("burst", server, gate, "--requests", 21).result
+    assert (result["answered"], result["failed"], result["unanswered"]) == (10, 11, 0)
+    assert result["failures"] == {"reset": 1, "error 502": 10}
 
 
 @pytest.mark.parametrize("experiment", ["burst", "isolation", "deadwork"])

@@ -28,11 +28,12 @@ def run(runtime: Runtime, plans: Sequence[Plan], on_event: OnEvent) -> BurstRun:
         bursts.append(BurstAt(backlog, result))
         at_most = predict(plan, plan.asked.requests).ledger.turned_away  # were none of them served meanwhile
         if result.failed > at_most:
+            got = ", ".join(f"{count} {end}" for end, count in result.failures.items())
             found.append(
                 Finding(
                     "requests_failed",
-                    f"{result.failed} of {result.requests} at backlog {backlog} failed, and the model says that the "
-                    f"server turns at most {at_most} away.",
+                    f"{result.failed} of {result.requests} at backlog {backlog} failed ({got}), and the model says "
+                    f"that the server turns at most {at_most} away.",
                 )
             )
     return BurstRun(**envelopes[0].judged(found), bursts=tuple(bursts))
