@@ -42,7 +42,7 @@ from topolab.topology import Catalog
 ROUNDS, SECONDS = 15, 1  # many and short: the machine itself is faster at times
 MOST_TIMES = 3  # as many rounds, where the machine is so noisy that a bound is in the interval of the median
 LOCUSTS_ROUNDS, LOCUSTS_SECONDS = 3, 4  # it takes a while to be at its best
-TIMER_ROUNDS, TIMER_SECONDS = 5, 5.0
+TIMER_ROUNDS, TIMER_SECONDS, MOST_LATE_MS = 5, 5.0, 0.3
 CONNECTIONS = 64
 SMALL = 16  # connections on servers that the generators do not strain
 FULL = 90  # percent of a CPU
@@ -156,11 +156,14 @@ def against_locust(target: Target) -> Iterator[Figure]:
 
 
 def in_time(target: Target) -> Iterator[Figure]:
-    laps = [target.ours(loop="open", rate=1000.0, seconds=TIMER_SECONDS) for _ in range(TIMER_ROUNDS)]
-    late_ms = [lap.instrument.lateness_p99_s * 1000 for lap in laps]
+    laps: list[Lap] = []
+    late_ms: list[float] = []
+    while len(laps) < TIMER_ROUNDS or (len(laps) < MOST_TIMES * TIMER_ROUNDS and not _sure(late_ms, MOST_LATE_MS)):
+        laps.append(target.ours(loop="open", rate=1000.0, seconds=TIMER_SECONDS))
+        late_ms.append(laps[-1].instrument.lateness_p99_s * 1000)
     cpu = statistics.median(lap.instrument.cpu_share for lap in laps)
     note = f"rounds {_list(late_ms)}; {cpu:.0%} of a core"
-    yield Figure("open loop at 1,000/s, send error p99", statistics.median(late_ms), 0.3, "ms", note)
+    yield Figure("open loop at 1,000/s, send error p99", statistics.median(late_ms), MOST_LATE_MS, "ms", note)
 
 
 def plateau(name: str, target: Target, *, keepalive: bool) -> Iterator[Figure]:
