@@ -101,6 +101,15 @@ def test_it_ends_with_its_parent_within_an_experiment(gate: int) -> None:
         assert eventually(lambda: not any(is_alive(pid) for pid in pids))
 
 
+@pytest.mark.parametrize("line", ['["readback"', '"readback"', "[1]", "readback"])
+def test_a_line_that_is_no_list_of_words_ends_it(gate: int, line: str) -> None:
+    """In one line, with an example; exit code 2."""
+    with Server(gate, held) as server, session(server, gate) as process:
+        _, said = process.communicate(line + "\n", timeout=10)
+    assert said == f'{line} is no JSON list of words, as in ["capacity", "--requests", "100"]\n'
+    assert process.returncode == 2
+
+
 def test_words_that_make_no_sense_end_it(gate: int) -> None:
     """As they do without a session: exit code 2 and what is wrong."""
     with Server(gate, held) as server, session(server, gate) as process:

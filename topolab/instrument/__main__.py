@@ -48,7 +48,8 @@ from topolab.instrument.stack import Stack
 from topolab.results import Route
 
 SESSION = "session"
-GOES_ON = (0, 2)
+EXAMPLE = '["capacity", "--requests", "100"]'
+GOES_ON = (0, 2)  # exit codes of experiments that say nothing against the next one
 
 T = TypeVar("T")
 Number = TypeVar("Number", int, float)
@@ -76,11 +77,23 @@ def session(common: Sequence[str]) -> int:
     """Experiments as standard input asks for them. It ends with that, or where one was told to stop."""
     try:
         for line in sys.stdin:
-            if (code := experiment([*json.loads(line), *common])) not in GOES_ON:
+            words = _words(line)
+            if words is None:
+                print(f"{line.strip()[:80]} is no JSON list of words, as in {EXAMPLE}", file=sys.stderr)
+                return 2
+            if (code := experiment([*words, *common])) not in GOES_ON:
                 return code
     except KeyboardInterrupt:  # between two of them
         return 128 + signal.SIGINT
     return 0
+
+
+def _words(line: str) -> list[str] | None:
+    with contextlib.suppress(ValueError):
+        words = json.loads(line)
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            return words
+    return None
 
 
 def experiment(words: Sequence[str]) -> int:
