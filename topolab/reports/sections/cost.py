@@ -9,11 +9,11 @@ from topolab.figures import work as work_of
 from topolab.loads import Interval, Plateau, ThroughputRun, Work
 from topolab.reports import units
 from topolab.reports.looks import MUTED, PARTS
-from topolab.reports.sections.card import card, data_of, one_row
+from topolab.reports.sections.card import card, data_of
 from topolab.reports.sections.doubts import Doubts
 from topolab.reports.sections.shape import TOPOLOGY, Cell, Chart, Column, Key, Row, Section, Table, figure
 from topolab.reports.sections.subjects import Subject, subjects
-from topolab.reports.sections.throughput import by_work, judged
+from topolab.reports.sections.throughput import by_work, judged, rows
 from topolab.reports.sheet import Segment, Sheet
 
 _WORK = Column("Work", numeric=False)
@@ -24,11 +24,7 @@ def section(comparison: Comparison, doubts: Doubts) -> Section | None:
     found = subjects(comparison, ThroughputRun)
     if not found:
         return None
-    groups = tuple(
-        one_row(subject, (Cell(work_of(work)), *_cells(plateaus)), judged(subject, plateaus, doubts))
-        for subject in found
-        for work, plateaus in by_work(subject).items()
-    )
+    groups = rows(found, _cells, doubts)
     most = _most(found)
     return Section(
         name="cost",

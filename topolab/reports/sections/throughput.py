@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -19,6 +20,7 @@ from topolab.reports.sections.shape import (
     Cell,
     Chart,
     Column,
+    Group,
     Judged,
     Key,
     Row,
@@ -42,11 +44,7 @@ def section(comparison: Comparison, doubts: Doubts) -> Section | None:
     found = subjects(comparison, ThroughputRun)
     if not found:
         return None
-    groups = tuple(
-        one_row(subject, (Cell(work_of(work)), *_cells(plateaus)), judged(subject, plateaus, doubts))
-        for subject in found
-        for work, plateaus in by_work(subject).items()
-    )
+    groups = rows(found, _cells, doubts)
     return Section(
         name="throughput",
         short="Throughput",
@@ -60,6 +58,15 @@ def section(comparison: Comparison, doubts: Doubts) -> Section | None:
         key=(Key(PARTS["measured"], "measured"), Key(PARTS["ceiling"], "predicted ceiling")),
         charts=tuple(_chart(subject, doubts, _most(found)) for subject in found),
         table=Table(TOPOLOGY, (_WORK, *_COLUMNS), groups),
+    )
+
+
+def rows(found: list[Runs], cells: Callable[[list[Plateau]], tuple[Cell, ...]], doubts: Doubts) -> tuple[Group, ...]:
+    """A subject's row for each work, in a table of all."""
+    return tuple(
+        one_row(subject, (Cell(work_of(work)), *cells(plateaus)), judged(subject, plateaus, doubts))
+        for subject in found
+        for work, plateaus in by_work(subject).items()
     )
 
 
