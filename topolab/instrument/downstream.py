@@ -7,13 +7,12 @@ many calls as the fastest server here makes.
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
 import select
 import socket
 import time
 
-from topolab.instrument.gate import ACCEPT_AT_ONCE, GO
+from topolab.instrument.gate import GO, callers
 from topolab.instrument.processes import Orders
 from topolab.instrument.timer import Timer
 
@@ -53,16 +52,8 @@ class Downstream:
                 self._answer()
 
     def _accept(self) -> None:
-        for _ in range(ACCEPT_AT_ONCE):
-            try:
-                caller, _address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
-                    raise
+        for caller in callers(self._listener):
+            if caller is None:
                 self._epoll.unregister(self._listener)  # until one hangs up
                 self._deaf = True
                 return

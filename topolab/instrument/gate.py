@@ -11,6 +11,7 @@ import errno
 import select
 import socket
 import struct
+from collections.abc import Iterator
 
 from topolab.errors import LabError
 from topolab.instrument.addresses import TcpAddress
@@ -42,6 +43,23 @@ def listen(address: TcpAddress) -> socket.socket:
             raise LabError(f"The gate's port is in use: {address}. Give it a free one with --gate.") from None
         raise LabError(f"The gate can't listen on {address}: {error.strerror}.") from None
     return listener
+
+
+def callers(listener: socket.socket) -> Iterator[socket.socket | None]:
+    """Those who have come, `ACCEPT_AT_ONCE` at most; a None as the last where there is no descriptor for the next."""
+    for _ in range(ACCEPT_AT_ONCE):
+        try:
+            caller, _address = listener.accept()
+        except BlockingIOError:
+            return
+        except ConnectionAbortedError:
+            continue
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            yield None
+            return
+        yield caller
 
 
 class Gate:
@@ -81,16 +99,8 @@ class Gate:
         self._deaf = False
 
     def _accept(self) -> None:
-        for _ in range(ACCEPT_AT_ONCE):
-            try:
-                caller, _address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
-                    raise
+        for caller in callers(self._listener):
+            if caller is None:
                 # Out of descriptors: leave the others in the kernel's queue, where the census counts them.
                 self._epoll.unregister(self._listener)
                 self._deaf = True
