@@ -87,6 +87,7 @@ setup: .venv/.complete  ## Make .venv; as root on Debian and Ubuntu also install
 	@$(PYTHON) -m venv .venv || { echo "Python has no venv here. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 2; }
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@.venv/bin/python -m compileall -q app topolab  # with PYTHONDONTWRITEBYTECODE set, every start would compile them anew
 	@$(TOPOLAB) setup
 	@touch $@
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 import click
 import pytest
 
+import topolab.cli
 from topolab import offers
-from topolab.cli import cli
+from topolab.cli import VERBS, cli
 from topolab.cli.options import Number
 from topolab.errors import LabError
 from topolab.loads import Work
@@ -76,11 +80,28 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         offers.rate(text)
 
 
+def verbs() -> list[click.Command]:
+    """All that can be typed."""
+    context = click.Context(cli)
+    return [verb for name in cli.list_commands(context) if (verb := cli.get_command(context, name))]
+
+
+def test_each_verb_is_found_where_it_is() -> None:
+    """The table from which they are imported one by one says what their modules say; no module is forgotten."""
+    names = [module.name for module in pkgutil.iter_modules(topolab.cli.__path__)]
+    modules = {name: importlib.import_module(f"topolab.cli.{name}") for name in names}
+    found = {
+        name: tuple(verb.name for verb in module.VERBS) for name, module in modules.items() if hasattr(module, "VERBS")
+    }
+    assert found == VERBS
+    assert {verb.name for verb in verbs()} == {name for names in VERBS.values() for name in names}
+
+
 def test_an_option_takes_numbers_only() -> None:
     """NaN lies in every range for click, and infinity in those without an end: no option of any verb takes them."""
     found = {
-        (name, option.name): option.type
-        for name, verb in cli.commands.items()
+        (verb.name, option.name): option.type
+        for verb in verbs()
         for option in verb.params
         if isinstance(option.type, click.types.FloatParamType)
     }

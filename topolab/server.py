@@ -124,6 +124,7 @@ class Server(Strict):
     warnings: tuple[Caution, ...] = ()
     refuses: tuple[Caution, ...] = ()  # settings with which the server itself does not start
     discouraged: str = ""  # why nobody should begin with it, in its makers' own words; `topolab pick` leaves it out
+    leaves_when_killed: str = ""  # what nobody clears away then; every other one is killed at a measurement's end
     to_refuse: Mapping[
         str, str | int
     ] = {}  # settings (formulas, also over in_flight and queue) that keep its queues short

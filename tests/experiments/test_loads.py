@@ -180,7 +180,7 @@ def test_latency_is_measured_at_shares_of_the_ceiling_and_as_asked(catalog: Cata
     assert run.ceiling.rate == pytest.approx(1000, rel=0.01)  # a CPU at 1 ms
     assert [lap.offered.rate for lap in run.points] == [400, 500, 1300]
     assert [lap.offered.label for lap in run.points] == ["400/s", "0.5 of the ceiling", "1.3 of the ceiling"]
-    assert [lap.offered.seconds for lap in run.points] == [2.625, 2.1, 1]
+    assert [lap.offered.seconds for lap in run.points] == [2.625, 2.1, 0.808]
     assert run.knee == 1300  # four slots of 1 ms take it
     assert [offered.loop for offered in server.asked] == ["closed"] * 4 + ["open"] * 3
     stored(run)

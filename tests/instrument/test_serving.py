@@ -108,7 +108,7 @@ def test_a_whole_local_stack_is_found(tmp_path: Path) -> None:
         {"name": name, "command": [sys.executable, "-c", SERVER, str(free_port())], "cwd": "/", "environment": {}}
         for name in ("app", "front")
     ]
-    spec = {"services": services, "limits": {}, "cpus": [], "temporary": True}
+    spec = {"services": services, "limits": {}, "cpus": [], "temporary": True, "grace_s": 0.0}
     (tmp_path / "services.json").write_text(json.dumps(spec))
     supervisor = [sys.executable, "-m", "topolab.runtimes.supervisor", str(tmp_path)]
     with subprocess.Popen(supervisor, stdin=subprocess.PIPE, env=environment(), start_new_session=True) as process:

@@ -16,16 +16,18 @@ from topolab.runtimes.ports import free_port
 APPS = Path(__file__).parent / "apps"
 SHOP = f"{APPS}:shop:create_app()"
 THEIRS = """\
+import atexit, os, pathlib
 from flask import Flask
 from app import views
 app = Flask(__name__)
 app.get("/")(views.front)
+atexit.register(pathlib.Path(__file__).with_name(f"{os.getpid()}.ended").touch)
 """
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> str:
-    """Without requirements, and its package is called `app`, as the lab's own is."""
+    """Without requirements, its package called `app` as the lab's own is; its processes write a file at their end."""
     (tmp_path / "plain/app").mkdir(parents=True)
     (tmp_path / "plain/app/__init__.py").write_text(THEIRS)
     (tmp_path / "plain/app/views.py").write_text("def front():\n    return 'theirs'\n")
@@ -58,6 +60,14 @@ def test_ones_own_package_may_be_called_app(lab: Lab, plain: str) -> None:
     assert f"Your own app is at http://127.0.0.1:{port}/own/" in up.err
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/own/") as answer:
         assert answer.read() == b"theirs"
+
+
+def test_ones_own_app_has_time_to_end(lab: Lab, plain: str, tmp_path: Path) -> None:
+    """What a measurement started is not killed where somebody's app may have something to clear away."""
+    result = lab.run("capacity", "gunicorn-sync", "--app", plain, "--requests", "10", "--runtime", "process")
+    assert result.code == 0, (result.err, result.out)
+    workers = 4
+    assert len([*(tmp_path / "plain/app").glob("*.ended")]) == workers
 
 
 def test_load_goes_through_ones_own_app(lab: Lab) -> None:

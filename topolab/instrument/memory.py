@@ -21,7 +21,7 @@ from topolab.instrument.settling import until_settled
 from topolab.loads import Footprint, MemorySeen
 
 RATE = 1000.0  # openings per second
-STILL_S, STILL_SHARE, TICK_S = 0.3, 0.005, 0.1  # settled: for so long no more of a change than this
+STILL_S, STILL_SHARE, TICK_S = 0.2, 0.005, 0.1  # settled: for so long no more of a change than this
 SETTLING_S = 3.0  # at most; a server may give memory back for much longer
 WARMING = 8  # requests for each process: what the first one loads and keeps belongs to no other
 DEADLINE_S = 20.0

@@ -16,7 +16,7 @@ from topolab.plan import Plan
 from topolab.runtimes import engine, images, state
 from topolab.runtimes.base import Ask, Bind, RuntimeName, Say, Stack, bind, environment_file, lab_environment
 from topolab.runtimes.greeting import until_healthy, who_serves
-from topolab.runtimes.instrument import running
+from topolab.runtimes.instrument import Instrument, running
 from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose
 from topolab.store import write_text
@@ -134,14 +134,11 @@ class ComposeStack:
     def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
         """The instrument as another container of the pod."""
         user = ["--user", SERVERS] if as_server else []
-        return running(
-            [
-                "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", *user, "instrument", "session",
-                *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
-            ],
-            environment=engine.environment(),
-            again=REFUSED,
-        )  # fmt: skip
+        command = [
+            "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", *user, "instrument", "session",
+            *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
+        ]  # fmt: skip
+        return running(Instrument(command, environment=engine.environment(), again=REFUSED))
 
     def versions(self) -> dict[str, str]:
         return who_serves(self.port, self.plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -19,24 +20,12 @@ STOP_S = 5.0  # an instrument that does not stop at SIGTERM within this time is 
 
 
 @contextlib.contextmanager
-def running(
-    command: Sequence[str],
-    *,
-    environment: Mapping[str, str] | None = None,
-    cpus: Sequence[int] = (),
-    again: Sequence[str] = (),
-) -> Iterator[Ask]:
-    """An instrument that is started when it is first asked for something; leaving the context ends it.
-
-    Its standard input is a pipe that ends with the lab (`--watch-stdin`), so that it can't outlive it. With `cpus` it
-    may use only these. `again`: what is said (one of these) where it could not be started, and may be a moment later.
-    """
-    with tempfile.TemporaryFile("w+") as commentary:
-        instrument = _Instrument(command, environment, cpus, again, commentary)
-        try:
-            yield instrument.ask
-        finally:
-            instrument.end()
+def running(instrument: Instrument) -> Iterator[Ask]:
+    """What it can be asked for; leaving the context ends it."""
+    try:
+        yield instrument.ask
+    finally:
+        instrument.end()
 
 
 class _NotStarted(LabError):
@@ -44,12 +33,18 @@ class _NotStarted(LabError):
 
 
 @dataclass(slots=True)
-class _Instrument:
+class Instrument:
+    """It is started when it is first asked for something, or before.
+
+    Its standard input is a pipe that ends with the lab (`--watch-stdin`), so that it can't outlive it. With `cpus` it
+    may use only these. `again`: what is said (one of these) where it could not be started, and may be a moment later.
+    """
+
     command: Sequence[str]
-    environment: Mapping[str, str] | None
-    cpus: Sequence[int]
-    again: Sequence[str]
-    commentary: IO[str]  # what it says on standard error
+    environment: Mapping[str, str] | None = None
+    cpus: Sequence[int] = ()
+    again: Sequence[str] = ()
+    commentary: IO[str] = field(default_factory=functools.partial(tempfile.TemporaryFile, "w+"))  # its standard error
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     heard: bool = False  # whether the last one that was started has said something
 
@@ -57,7 +52,7 @@ class _Instrument:
         """The events of one experiment, the last of them its result."""
         while True:
             if not self.started:
-                self._start()
+                self.start()
             try:
                 yield from self._events(words)
                 return
@@ -67,13 +62,15 @@ class _Instrument:
                     raise
                 self.commentary.seek(0)
                 self.commentary.truncate()
-                self._start()
+                self.start()
 
     def end(self) -> None:
+        """Ends what was started, and waits for it."""
         for process in self.started:
             _end(process)
+        self.commentary.close()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         self.heard = False
         with _on(self.cpus):
             process = subprocess.Popen(

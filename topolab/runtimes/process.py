@@ -37,7 +37,7 @@ from topolab.runtimes.base import (
 )
 from topolab.runtimes.follow import show
 from topolab.runtimes.greeting import until_healthy, who_serves
-from topolab.runtimes.instrument import running
+from topolab.runtimes.instrument import Instrument, running
 from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose, free_port
 from topolab.runtimes.programs import Programs
@@ -47,7 +47,8 @@ from topolab.topology import Service
 
 PYTHON = (sys.executable, "-P", "-m")  # -P: nothing is imported from the folder that the person stands in
 START_S = 30.0  # a server that is not healthy by then is given up
-STOP_S = 10.0  # the supervisor's own grace is 3 s
+GRACE_S = 3.0  # from a server's first SIGINT to SIGKILL
+STOP_S = GRACE_S + 7.0  # for the supervisor itself
 
 
 class ProcessRuntime:
@@ -102,6 +103,7 @@ class ProcessRuntime:
             raise error
         directory = state.begin(name, plan, self.name, port=port, temporary=temporary)
         supervisor: subprocess.Popen[bytes] | None = None
+        instrument: Instrument | None = None
         try:
             run_dir = Path(tempfile.mkdtemp(prefix="topolab-"))  # short: a unix socket's path holds 107 bytes
             (directory / "run").symlink_to(run_dir)
@@ -111,18 +113,21 @@ class ProcessRuntime:
             variables = {**plan.environment(), **lab_environment(bind=binds, gate=gate, run_dir=str(run_dir))}
             write_text(directory / "plan.env", environment_file(variables))
             supervisor = _supervise(plan, binds, directory, variables, temporary=temporary)
+            if temporary:  # for a measurement: it starts beside the server, as both import for a third of a second
+                instrument = _instrument(plan, binds, gate)
+                instrument.start()
             until_healthy(port, deadline_s=START_S, gone=lambda: supervisor.poll() is not None)
         except BaseException as error:
             with shielded():
                 try:
                     ended, last = _how_it_ended(directory), _last_lines(directory)
                 finally:
-                    _end(name, supervisor)
+                    _end(name, supervisor, instrument)
             if isinstance(error, TimeoutError):
                 what = ended or f"was not healthy within {START_S:.0f} s"
                 raise LabError(f"{plan.name} did not start: {what}. Its last lines:", details=last) from None
             raise
-        return ProcessStack(name, plan, port, binds, gate, supervisor)
+        return ProcessStack(name, plan, port, binds, gate, supervisor, instrument)
 
     def stop(self, name: str) -> None:
         """Ends what the record and the processes' own environment say belongs to the stack."""
@@ -162,16 +167,12 @@ class ProcessStack:
     bind: Bind
     gate: str
     supervisor: subprocess.Popen[bytes]
+    ready: Instrument | None = None  # has been started, and nobody has asked it for anything
 
     def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
         """The instrument as another local process; of the same user in any case."""
-        return running(
-            [
-                *PYTHON, "topolab.instrument", "session", *self.bind.listeners(), "--gate", self.gate,
-                "--watch-stdin",
-            ],
-            cpus=self.plan.pins.instrument if self.plan.pins else (),
-        )  # fmt: skip
+        instrument, self.ready = self.ready or _instrument(self.plan, self.bind, self.gate), None
+        return running(instrument)
 
     def versions(self) -> dict[str, str]:
         return who_serves(self.port, self.plan)
@@ -186,7 +187,7 @@ class ProcessStack:
         return dict(zip(names, sorted(children, key=lambda child: (child.create_time(), child.pid)), strict=True))
 
     def down(self) -> None:
-        _end(self.name, self.supervisor)
+        _end(self.name, self.supervisor, self.ready)
 
 
 def _problem(made: concurrent.futures.Future[None]) -> LabError | None:
@@ -205,8 +206,15 @@ def _ready(lock: venvs.Lock, own: OwnApp | None, say: Say, programs: Programs) -
         importing.check(lock.venv, own, programs)
 
 
-def _end(name: str, supervisor: subprocess.Popen[bytes] | None) -> None:
-    """Stops a stack, reaps its supervisor, and forgets it."""
+def _instrument(plan: Plan, binds: Bind, gate: str) -> Instrument:
+    command = [*PYTHON, "topolab.instrument", "session", *binds.listeners(), "--gate", gate, "--watch-stdin"]
+    return Instrument(command, cpus=plan.pins.instrument if plan.pins else ())
+
+
+def _end(name: str, supervisor: subprocess.Popen[bytes] | None, instrument: Instrument | None) -> None:
+    """Stops a stack and an instrument that nobody has asked for, reaps them, and forgets the stack."""
+    if instrument:
+        instrument.end()
     ProcessRuntime().stop(name)
     if supervisor:
         if supervisor.stdin:
@@ -232,13 +240,24 @@ def _supervise(
     cpus = plan.pins.server if plan.pins else ()
     write_text(
         directory / "services.json",
-        json.dumps({"services": services, "limits": limits, "cpus": cpus, "temporary": temporary}, indent=1),
-    )
+        json.dumps(
+            {
+                "services": services, "limits": limits, "cpus": cpus, "temporary": temporary,
+                "grace_s": 0.0 if temporary and _may_be_killed(plan) else GRACE_S,
+            },
+            indent=1,
+        ),
+    )  # fmt: skip
     with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
             [*PYTHON, "topolab.runtimes.supervisor", str(directory)],
             stdin=subprocess.PIPE if temporary else subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+
+
+def _may_be_killed(plan: Plan) -> bool:
+    """Whether nothing is lost where its servers get no time to end: a person's own app may have to clear away."""
+    return not plan.own and not any(service.server.leaves_when_killed for service in plan.programs)
 
 
 def _environment(plan: Plan, service: Service, directory: Path, variables: dict[str, str]) -> dict[str, str]:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the kernel sends this signal to the child when its parent dies
-GRACE_S = 3.0  # from the first SIGINT to SIGKILL
 REPEAT_S = 0.1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -40,7 +39,7 @@ def main(directory: Path) -> int:
     except OSError as error:
         reason = {"problem": f"{service['cwd']}/run can't be started: {error.strerror}"}
     finally:
-        _stop(services)
+        _stop(services, spec["grace_s"])
         part = directory / "exit.json.part"
         part.write_text(json.dumps(reason) + "\n")
         part.replace(directory / "exit.json")
@@ -95,13 +94,14 @@ def _wait(services: dict[str, subprocess.Popen[bytes]], wakeup: int, *, watch_st
                     return {"reason": "asked to stop"}
 
 
-def _stop(services: dict[str, subprocess.Popen[bytes]]) -> None:
+def _stop(services: dict[str, subprocess.Popen[bytes]], grace_s: float) -> None:
     """SIGINT to each main process, front first, until it ends; what is left of the groups after the grace is killed.
 
     SIGINT is the quick stop of every server here; SIGTERM may wait for requests that never end (gunicorn sync:
     graceful_timeout). It is repeated because uWSGI's master looks once a second, but at a second signal at once.
+    Without a grace they are killed at once: gunicorn, for one, would take half a second.
     """
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + grace_s
     while (
         left := [process for process in services.values() if process.poll() is None]
     ) and time.monotonic() < deadline:
