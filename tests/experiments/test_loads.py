@@ -197,6 +197,19 @@ def test_a_rate_that_is_named_is_worth_a_percentile(catalog: Catalog) -> None:
     assert shares.points[0].offered.seconds == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "keepalive", "connections", "most"),
+    [("waitress", None, None, 98), ("waitress", False, None, 0), ("waitress", None, 7, 7), ("cheroot", None, None, 0)],
+)
+def test_no_more_connections_are_kept_than_the_server_takes(
+    catalog: Catalog, name: str, keepalive: bool | None, connections: int | None, most: int
+) -> None:
+    """Those outside would wait for ever behind idle ones. New ones have their turn; and who names a number has that."""
+    runtime, plan, _server = of(catalog, name, 4, keeps=True)
+    run = latency.run(runtime, plan, lambda _: None, keepalive=keepalive, connections=connections)
+    assert {lap.offered.connections for lap in run.points} == {most}
+
+
 def test_requests_that_take_seconds_have_laps_that_they_fit_into(catalog: Catalog) -> None:
     """Long polling comes out as it was offered: no queue grows, and nothing drifts."""
     runtime, plan, _server = of(catalog, "gunicorn-gevent", 2000)

@@ -97,6 +97,12 @@ def enough(plan: Plan, limit: Ceiling, *, kept: bool, least: int = 16, most: int
     return max(1, wanted - outside(plan, wanted, kept=kept))
 
 
+def most_kept(plan: Plan) -> int:
+    """Of connections that are kept the most that the server takes; 0 where the model knows of no end to them."""
+    inside = MANY - outside(plan, MANY, kept=True) - predict(plan, MANY).ledger.turned_away
+    return inside if inside < MANY else 0
+
+
 def _queue(plan: Plan) -> int:
     """How many connections the accept queue holds that clients come to."""
     queues = expected(plan)

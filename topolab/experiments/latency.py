@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from topolab.experiments.capacity import OnEvent
+from topolab.experiments.ceilings import most_kept
 from topolab.experiments.stand import patience_s, stand, usual
 from topolab.loads import Arrivals, Calibration, Ceiling, Lap, LatencyRun, Offered, RawLap, Work
 from topolab.offers import Rate
@@ -29,14 +30,16 @@ def run(
     """One client alone, which gives the ceiling; then each rate, lowest first.
 
     `seconds` None: as long as p99 needs, up to three seconds, or thirty for a rate that is named. `connections`: the
-    most that may be open; None: as many as it takes.
+    most that may be open; None: as many as it takes, but of those that are kept no more than the server takes, as those
+    outside would wait for ever behind idle ones.
     """
     work = work or usual(plan, Work())[0]
     with stand(runtime, plan, on_event, calibration=calibration, kept=kept) as it:
         (limit,), keeps = it.alone([work], keepalive=keepalive)
+        most = connections or (most_kept(it.plan) if keeps else 0)
         offered = [
             Offered(
-                work, "open", seconds or _long_enough(rate, most_s, limit), connections=connections or 0, rate=rate,
+                work, "open", seconds or _long_enough(rate, most_s, limit), connections=most, rate=rate,
                 arrivals=arrivals, keepalive=keeps, warmup_s=WARMUP_S, timeout_s=patience_s(limit), label=label,
             )
             for rate, label, most_s in sorted(
