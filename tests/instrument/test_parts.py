@@ -18,9 +18,10 @@ from topolab.instrument import census, honesty, queues, sockets, wire
 from topolab.instrument.addresses import Listener, TcpAddress, UnixAddress, parse_listener, parse_tcp
 from topolab.instrument.applied import LimitsReader
 from topolab.instrument.board import Board, Fate
-from topolab.instrument.gate import Gate, listen
+from topolab.instrument.gate import SOME_AT_ONCE, Gate, listen
 from topolab.instrument.processes import Orders, Team, processes_for
 from topolab.instrument.queues import Queue
+from topolab.instrument.releasing import release
 from topolab.instrument.sockets import TcpState, tcp_rows, unix_rows
 from topolab.instrument.timer import Timer
 
@@ -300,6 +301,34 @@ def test_calls_under_way() -> None:
         assert (board.held[0], sum(board.asleep)) == (5, 2)
         for caller in callers:
             caller.close()
+
+
+@pytest.mark.parametrize("gates", [1, 2])
+def test_few_are_let_go_at_once(gates: int) -> None:
+    """The next few when as many have ended, from however many gates; and all of them in the end."""
+    board = Board(100, gates=gates)
+    address = TcpAddress("127.0.0.1", free_port())
+    at_once = []
+    with listen(address) as listener, Team() as team:
+        gate = [team.fork("gate", Gate(listener, board, index).run) for index in range(gates)]
+        held = {request: socket.create_connection(address.pair) for request in range(100)}
+        for request, caller in held.items():
+            caller.sendall(b"HOLD %d 1 1\n" % request)
+            board.fate[request] = Fate.SENT
+        assert team.wait_until(lambda: board.handlers() == 100, deadline_s=5)
+
+        def end_those_let_go(_ended: int, _of: int) -> None:
+            ready = select.select(held.values(), [], [], 0)[0]
+            at_once.append(len(ready))
+            for request in [request for request, caller in held.items() if caller in ready]:
+                held.pop(request).close()
+                board.fate[request] = Fate.ANSWERED
+
+        after = release(
+            board, team, gate, [], leaving=(), unanswered=(), deadline_s=5, on_end=end_those_let_go, few_at_once=True
+        )
+    assert (after.answered, after.failed) == (100, 0)
+    assert 0 < max(at_once) <= SOME_AT_ONCE * gates
 
 
 def test_undelivered() -> None:

@@ -88,7 +88,8 @@ def works(default: str) -> Callable[[Verb], Verb]:
 
 rates = click.option(
     "--rates", metavar="RATE[,RATE...]", callback=_all_of(offers.rate, "--rates"),
-    help="Requests per second (200), or times the ceiling (0.6x).  [default: 0.25x,0.5x,0.75x]",
+    help="Requests per second (200), or times the ceiling (0.6x).  "
+    f"[default: {','.join(rate.typed for rate in latencies.RATES)}]",
 )  # fmt: skip
 arrivals = click.option("--arrivals", type=click.Choice(get_args(Arrivals)), default="constant", show_default=True)
 steps = click.option(

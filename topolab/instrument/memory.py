@@ -58,7 +58,7 @@ def memory(asked: MemoryAsked, events: Events) -> MemorySeen:
             accepted = served + sum(place.count for place in rest.census.ledger.places if place.place == "waiting")
             release(
                 board, team, gate, clients, leaving=rest.census.entry.unanswered, unanswered=(),
-                deadline_s=DEADLINE_S, on_end=functools.partial(events.progress, "releasing"),
+                deadline_s=DEADLINE_S, on_end=functools.partial(events.progress, "releasing"), few_at_once=True,
             )  # fmt: skip
             after = watch()
         with Idle(asked.stack.entry) as idle:
