@@ -97,10 +97,19 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def instrument_of(process: subprocess.Popen[str]) -> psutil.Process | None:
-    """The running instrument among a command's children: itself, or the `docker compose run instrument` it is in."""
+    """The instrument at work, among a command's children: with children of its own, as it starts before the servers
+    are up; or the `docker compose run instrument` it is in.
+    """
     try:
         children = psutil.Process(process.pid).children(recursive=True)
-        return next((child for child in children if {"topolab.instrument", "instrument"} & {*child.cmdline()}), None)
+        return next(
+            (
+                child
+                for child in children
+                if "instrument" in child.cmdline() or ("topolab.instrument" in child.cmdline() and child.children())
+            ),
+            None,
+        )
     except psutil.Error:
         return None
 
