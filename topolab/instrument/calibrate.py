@@ -61,8 +61,8 @@ def calibrate(asked: CalibrateAsked, events: Events) -> Calibration:
 
 
 def _in_time(bench: Callable[[Offered], Pace], rate: float) -> Iterator[float]:
-    """The rates at which the open loop sends in time, highest first."""
-    for share in SHARES:
+    """The rates at which the open loop sends in time, highest first; tried twice: the machine may have stood still."""
+    for share in SHARES * ROUNDS:
         offered = Offered(Work(), "open", OPEN_S, rate=share * rate, arrivals="poisson", warmup_s=WARMUP_S)
         if bench(offered).lateness_p99_s < LATE_S:
             yield offered.rate
