@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.differences import same_and_slower
 from benchmarks.figures import Figure, timed
 from benchmarks.instrument import instrument
@@ -166,6 +168,12 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
 }  # fmt: skip
 
 
+def _kept_away(before: Any, after: Any) -> float:
+    """The share of the CPU time that this machine wanted and its host did not give it: a bound was for a quiet one."""
+    wanted = [getattr(after, kind) - getattr(before, kind) for kind in after._fields if kind not in ("idle", "iowait")]
+    return float((after.steal - before.steal) / (sum(wanted) or 1.0))
+
+
 def main(names: list[str]) -> int:
     """Runs the named benchmarks (all without names). 1: a bound was missed; 2: a wrong name, or one that can't run."""
     unknown = set(names) - set(BENCHMARKS)
@@ -176,6 +184,7 @@ def main(names: list[str]) -> int:
     print(f"{machine.cpu}, {machine.cores} cores, {machine.os}, kernel {machine.kernel}", flush=True)
     missed = False
     for name in names or BENCHMARKS:
+        before = psutil.cpu_times()
         try:
             for figure in BENCHMARKS[name]():
                 print(figure, flush=True)
@@ -183,6 +192,7 @@ def main(names: list[str]) -> int:
         except LabError as error:
             print(f"{name}: {error}", *error.details, sep="\n", file=sys.stderr)
             return 2
+        print(f"{name}: the host kept {_kept_away(before, psutil.cpu_times()):.0%} of the CPU time", flush=True)
     return int(missed)
 
 
