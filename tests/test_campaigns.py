@@ -479,6 +479,35 @@ def test_a_busy_machine_is_measured_on_again(busy: list[int], attempts: int, kep
     assert offered.label == f"attempt {kept}"
 
 
+@pytest.mark.parametrize(("busy", "again"), [("bbbb", 3), ("bqbbb", 5), ("qqbbbb", 5), ("bbb", 3)])
+def test_a_machine_that_stays_busy_is_left_alone(busy: str, again: int) -> None:
+    """After three cells in a row of no use it is said how the others can be had; a quiet one between them counts."""
+    names = Catalog().names[: len(busy)]
+    only = replace(
+        campaign(repeats=1, topologies=names), cells=tuple(f"throughput/{name}/1" for name in names),
+        experiments=("throughput",),
+    )  # fmt: skip
+    others = Finding("machine_busy", "greeting: others")
+    said: list[str] = []
+
+    def measure(_runtime: Runtime, plan: Plan, _on_event: OnEvent, _terms: Terms) -> Run:
+        still = busy[names.index(plan.name)] == "b"
+        return replace(loaded.throughput(plan.name, 1.0), findings=(others,) if still else ())
+
+    with campaigns.begun(only) as folder:
+        for name in names:
+            folder.store(Cell("throughput", name, 1), replace(loaded.throughput(name, 1.0), findings=(others,)))
+        plans = {("throughput", name): resolve(Catalog(), name) for name in names}
+        found = list(run(
+            folder, FakeRuntime({}), {"throughput": measure}, plans, Terms(), say=said.append,
+            on_start=lambda *_: None, on_event=lambda _: None, attempts=2,
+        ))  # fmt: skip
+        assert len(found) == again
+        left = len(busy) - again
+        assert len(folder.disturbed(2)) == left
+    assert sum("--resume" in line for line in said) == (1 if left else 0)
+
+
 def test_what_most_repeats_are_not_disturbed_in_is_not_measured_again() -> None:
     """One busy repeat of three says nothing against their median; of two busy ones the first undisturbed is enough."""
     names = ("throughput/waitress/{}", "memory/waitress/{}", "throughput/gunicorn-sync/{}")

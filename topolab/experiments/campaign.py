@@ -18,6 +18,7 @@ from topolab.runtimes.base import Runtime, Say
 Plans = Mapping[tuple[str, str], Plan]  # by experiment and topology
 OnStart = Callable[[Cell, int, int], None]  # its number from 1, and how many in all
 ATTEMPTS = 2
+VAIN = 3  # cells in a row that the machine was busy in once more: it will be in the next
 
 
 def run(
@@ -27,8 +28,8 @@ def run(
     """Measures each cell that has no run yet, and stores it before it yields it: an end at any moment loses one cell.
 
     What fails is stored with its reason, and the others go on. At the end come those cells once more that the machine
-    was busy in (`Folder.disturbed`), until each was measured `attempts` times: the less disturbed run stays. Whether it
-    was busy is nothing that a server could choose, so this picks no result.
+    was busy in (`Folder.disturbed`), until each was measured `attempts` times, or until that helps no more: the less
+    disturbed run stays. Whether it was busy is nothing that a server could choose, so this picks no result.
     """
     todo, done = folder.todo, len(folder.campaign.cells) - len(folder.todo)
     keys = dict.fromkeys(map(_key, [*todo, *folder.disturbed(attempts)]))
@@ -50,6 +51,7 @@ def run(
         result = measured(cell)
         folder.store(cell, result, _samples(terms.kept))
         yield cell, result
+    vain = 0
     for attempt in range(2, attempts + 1):
         again = folder.disturbed(attempt)
         if again:
@@ -66,6 +68,13 @@ def run(
                 result, kept = replace(before, attempts=attempt), []
             folder.store(cell, result, _samples(kept))
             yield cell, result
+            vain = vain + 1 if not isinstance(now, LoadRun) or now.disturbed else 0
+            if vain == VAIN and (left := len(folder.disturbed(attempts))):
+                say(
+                    f"the machine is still busy: {left} cells stay as they are. When it is quiet, "
+                    f"`topolab compare --resume {folder.campaign.name}` measures them again"
+                )
+                return
 
 
 def _key(cell: Cell) -> tuple[str, str]:
