@@ -31,7 +31,7 @@ from topolab.instrument.serving import Serving
 from topolab.loads import Lap, Loaded, Offered, Pins, Work
 from topolab.plan import resolve
 from topolab.runtimes.greeting import until_healthy
-from topolab.runtimes.instrument import Instrument, running
+from topolab.runtimes.instrument import Instrument
 from topolab.runtimes.lifecycle import temporary
 from topolab.runtimes.ports import free_port
 from topolab.runtimes.process import ProcessRuntime
@@ -92,7 +92,7 @@ class Target:
             sys.executable, "-m", "topolab.instrument", "session", "--listener", f"app=127.0.0.1:{self.port}", "--gate",
             self.gate, "--watch-stdin",
         ]  # fmt: skip
-        with running(Instrument(command, cpus=self.pins.instrument)) as ask:
+        with Instrument(command, cpus=self.pins.instrument) as ask:
             for event in ask(["load", "--laps", json.dumps([asdict(offered)])]):
                 if event["event"] == "result":
                     [raw] = TypeAdapter(Loaded).validate_python({"laps": event["laps"]}).laps

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from topolab.errors import LabError
-from topolab.runtimes.instrument import STARTS, Instrument, running
+from topolab.runtimes.instrument import STARTS, Instrument
 
 PROGRAM = """
 import json, pathlib, sys
@@ -30,13 +30,13 @@ def command(folder: Path, failures: int, when: str = "at once") -> list[str]:
 
 def test_it_is_started_again_where_that_may_help(tmp_path: Path) -> None:
     """It fails twice before it has said anything, and the third one measures."""
-    with running(Instrument(command(tmp_path, STARTS - 1), again=("No such container",))) as ask:
+    with Instrument(command(tmp_path, STARTS - 1), again=("No such container",)) as ask:
         assert [event["number"] for event in ask(["readback"])] == [STARTS]
 
 
 def test_one_is_asked_again_and_again(tmp_path: Path) -> None:
     """It is started at the first question, and the same one answers all; after its end there is nobody to ask."""
-    with running(Instrument(command(tmp_path, 0))) as ask:
+    with Instrument(command(tmp_path, 0)) as ask:
         assert not (tmp_path / "count").exists()
         for words in (["readback"], ["load", "--laps", '["\n"]']):
             assert list(ask(words)) == [{"event": "result", "number": 1, "asked": words}]
@@ -46,7 +46,7 @@ def test_one_that_has_answered_is_not_started_again(tmp_path: Path) -> None:
     """It ends after its first answer; what it was asked then is not asked of another one."""
     ends = PROGRAM + '    sys.exit("Error response from daemon: No such container: 1234")\n'
     typed = [sys.executable, "-c", ends, str(tmp_path / "count"), "0", ""]
-    with running(Instrument(typed, again=("No such container",))) as ask:
+    with Instrument(typed, again=("No such container",)) as ask:
         assert [event["number"] for event in ask(["readback"])] == [1]
         with pytest.raises(LabError, match="ended with status 1 before it had a result") as caught:
             list(ask(["load"]))
@@ -64,7 +64,7 @@ def test_it_is_not_started_again_for_ever_or_for_anything(
 ) -> None:
     """Another reason, one that had begun to measure, and one that fails every time: the error with what was said."""
     typed = command(tmp_path, failures, when)
-    with running(Instrument(typed, again=again)) as ask, pytest.raises(LabError, match="had a result") as caught:
+    with Instrument(typed, again=again) as ask, pytest.raises(LabError, match="had a result") as caught:
         list(ask(["readback"]))
     assert "No such container: 1234" in caught.value.details[-1]
     assert (tmp_path / "count").read_text() == str(starts)

@@ -13,7 +13,7 @@ from topolab import pins
 from topolab.loads import Pins
 from topolab.plan import resolve
 from topolab.runtimes import supervisor
-from topolab.runtimes.instrument import Instrument, running
+from topolab.runtimes.instrument import Instrument
 from topolab.topology import Catalog
 
 
@@ -59,7 +59,7 @@ def test_the_instrument_starts_on_its_own_cpus() -> None:
     mine = os.sched_getaffinity(0)
     last = max(mine)
     for cpus, has in (((last,), [last]), ((), sorted(mine)), ((4095,), sorted(mine))):
-        with running(Instrument([sys.executable, "-c", TELLS], cpus=cpus)) as ask:
+        with Instrument([sys.executable, "-c", TELLS], cpus=cpus) as ask:
             assert next(ask([]))["cpus"] == has
         assert os.sched_getaffinity(0) == mine
 

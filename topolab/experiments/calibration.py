@@ -15,7 +15,7 @@ from topolab.experiments.beside import result_of
 from topolab.experiments.capacity import OnEvent
 from topolab.loads import Calibration
 from topolab.runtimes.base import Say
-from topolab.runtimes.instrument import Instrument, running
+from topolab.runtimes.instrument import Instrument
 from topolab.runtimes.process import PYTHON
 
 FRESH_S = 3600.0
@@ -27,7 +27,7 @@ def calibrate(on_event: OnEvent) -> Calibration:
 
     Raises `LabError` where the machine gives the instrument nothing to measure.
     """
-    with running(Instrument([*PYTHON, "topolab.instrument", "session", "--watch-stdin"])) as ask:
+    with Instrument([*PYTHON, "topolab.instrument", "session", "--watch-stdin"]) as ask:
         found: Calibration = result_of(ask(["calibrate"]), Calibration, on_event)
         return found
 

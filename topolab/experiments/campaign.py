@@ -69,7 +69,7 @@ def run(
             folder.store(cell, result, _samples(kept))
             yield cell, result
             vain = vain + 1 if not isinstance(now, LoadRun) or now.disturbed else 0
-            if vain == VAIN and (left := len(folder.disturbed(attempts))):
+            if vain >= VAIN and (left := len(folder.disturbed(attempts))):
                 say(
                     f"the machine is still busy: {left} cells stay as they are. When it is quiet, "
                     f"`topolab compare --resume {folder.campaign.name}` measures them again"

@@ -16,7 +16,7 @@ from topolab.plan import Plan
 from topolab.runtimes import engine, images, state
 from topolab.runtimes.base import Ask, Bind, RuntimeName, Say, Stack, bind, environment_file, lab_environment
 from topolab.runtimes.greeting import until_healthy, who_serves
-from topolab.runtimes.instrument import Instrument, running
+from topolab.runtimes.instrument import Instrument
 from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose
 from topolab.store import write_text
@@ -138,7 +138,7 @@ class ComposeStack:
             "docker", *_words(self.name), "run", "--rm", "--no-TTY", "--no-deps", *user, "instrument", "session",
             *inside(self.bind).listeners(), "--gate", GATE, "--watch-stdin",
         ]  # fmt: skip
-        return running(Instrument(command, environment=engine.environment(), again=REFUSED))
+        return Instrument(command, environment=engine.environment(), again=REFUSED)
 
     def versions(self) -> dict[str, str]:
         return who_serves(self.port, self.plan)

@@ -19,22 +19,13 @@ STARTS = 3
 STOP_S = 5.0  # an instrument that does not stop at SIGTERM within this time is killed
 
 
-@contextlib.contextmanager
-def running(instrument: Instrument) -> Iterator[Ask]:
-    """What it can be asked for; leaving the context ends it."""
-    try:
-        yield instrument.ask
-    finally:
-        instrument.end()
-
-
 class _NotStarted(LabError):
     """It ended without an event."""
 
 
 @dataclass(slots=True)
 class Instrument:
-    """It is started when it is first asked for something, or before.
+    """It is started when it is first asked for something, or before. As a context it is what answers, and ends with it.
 
     Its standard input is a pipe that ends with the lab (`--watch-stdin`), so that it can't outlive it. With `cpus` it
     may use only these. `again`: what is said (one of these) where it could not be started, and may be a moment later.
@@ -63,6 +54,12 @@ class Instrument:
                 self.commentary.seek(0)
                 self.commentary.truncate()
                 self.start()
+
+    def __enter__(self) -> Ask:
+        return self.ask
+
+    def __exit__(self, *_how: object) -> None:
+        self.end()
 
     def end(self) -> None:
         """Ends what was started, and waits for it."""

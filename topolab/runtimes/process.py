@@ -37,7 +37,7 @@ from topolab.runtimes.base import (
 )
 from topolab.runtimes.follow import show
 from topolab.runtimes.greeting import until_healthy, who_serves
-from topolab.runtimes.instrument import Instrument, running
+from topolab.runtimes.instrument import Instrument
 from topolab.runtimes.interrupts import shielded
 from topolab.runtimes.ports import choose, free_port
 from topolab.runtimes.programs import Programs
@@ -172,7 +172,7 @@ class ProcessStack:
     def instrument(self, *, as_server: bool = False) -> AbstractContextManager[Ask]:
         """The instrument as another local process; of the same user in any case."""
         instrument, self.ready = self.ready or _instrument(self.plan, self.bind, self.gate), None
-        return running(instrument)
+        return instrument
 
     def versions(self) -> dict[str, str]:
         return who_serves(self.port, self.plan)
