@@ -38,6 +38,7 @@ PROCESS = ("--runtime", "process")
          'topolab: --set workers is "many". Write a whole number, 1 to 512.'),
         (["down", "gunicorn-sync"], "topolab: gunicorn-sync is not up. `topolab status` shows what is."),
         (["logs", "gunicorn-sync"], "topolab: gunicorn-sync is not up. `topolab status` shows what is."),
+        (["capcity"], 'topolab: There is no command "capcity". Did you mean "capacity"? `topolab --help` shows all.'),
         (["down", "gunicorn"], 'topolab: There is no topology "gunicorn". Did you mean "gunicorn-sync"? '
                                "`topolab list` shows all."),
         (["down", "--force", "gunicorn-synk"],

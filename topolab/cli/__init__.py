@@ -47,6 +47,15 @@ class _Verbs(click.Group):
                 return next(verb for verb in of_module if verb.name == name)
         return None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in (known := self.list_commands(ctx)):
+            from topolab.yamlfile import nearest
+
+            raise LabError(f'There is no command "{args[0]}".{nearest(args[0], known)} `topolab --help` shows all.')
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="topolab")
